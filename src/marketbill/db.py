@@ -1,0 +1,176 @@
+"""The database: engines, and the scopes in which every statement runs.
+
+A scope is one transaction of one tenant. `Database.write` and `Database.read` open it, name the tenant for row-level
+security and fix the time of the transaction; a read scope is a READ ONLY transaction, so a read path cannot write.
+`Database.system` belongs to no tenant and reaches only the few tables that a background loop must scan.
+Two roles stand behind them, `marketbill_app` and `marketbill_system`; neither can bypass row-level security.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+from sqlalchemy import BigInteger, Column, Executable, MetaData, Row, String, Table, Uuid, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from marketbill import clock
+from marketbill.errors import Unavailable
+from marketbill.ids import PlatformId
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+"""Every table of every room; a test compares it with what the migrations build."""
+
+#: Microsecond instants with time zone; Python gets aware datetimes.
+Instant = TIMESTAMP(timezone=True)
+Minor = BigInteger
+Currency = String(3)
+
+_SCOPE = text(
+    "select set_config('app.platform_id', :platform, true),"
+    " coalesce((select sum(shift_seconds) from test_clock), 0)::bigint"
+)
+
+
+def platform_key() -> Column[Any]:
+    """The first column of every tenant table's primary key."""
+    return Column("platform_id", Uuid, primary_key=True)
+
+
+test_clock = Table(
+    "test_clock",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("shift_seconds", BigInteger, nullable=False),
+)
+"""The sandbox's shift of the platforms' time, one row or none; never written when a Stripe key is set."""
+
+
+class Scope:
+    """One transaction: `platform` is its tenant, `now` its only time."""
+
+    def __init__(self, connection: AsyncConnection, platform: PlatformId, now: datetime) -> None:
+        self.connection = connection
+        self.platform = platform
+        self.now = now
+
+    async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        return (await self.connection.execute(statement, values)).all()
+
+    async def first(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        return (await self.connection.execute(statement, values)).first()
+
+    async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:
+        return (await self.connection.execute(statement, values)).scalar()
+
+
+class ReadScope(Scope):
+    """A READ ONLY transaction."""
+
+
+class WriteScope(Scope):
+    """A transaction that may write. Whoever opens it is the use case; nothing below it commits."""
+
+    async def run(
+        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> int:
+        """Executes a statement that returns no rows; gives the number of rows it touched (-1 for many value sets)."""
+        return (await self.connection.execute(statement, values)).rowcount
+
+
+class SystemScope:
+    """A transaction of no tenant, for the loops that scan outbox, inbox, intents and schedules across platforms."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+
+
+class Database:
+    """The engines of one process (of one event loop). `dispose` when done."""
+
+    def __init__(self, url: str, *, pool_size: int = 8, application: str = "marketbill") -> None:
+        self.app = _engine(url, role="marketbill_app", pool_size=pool_size, application=application)
+        self.control = _engine(url, role="marketbill_system", pool_size=2, application=application)
+
+    @asynccontextmanager
+    async def write(self, platform: PlatformId) -> AsyncGenerator[WriteScope]:
+        """A read-write transaction, committed when the block ends well. Raises Unavailable when PostgreSQL is not there."""
+        async with _transaction(self.app) as connection:
+            yield WriteScope(connection, platform, await _enter(connection, platform))
+
+    @asynccontextmanager
+    async def read(self, platform: PlatformId) -> AsyncGenerator[ReadScope]:
+        """A READ ONLY transaction. Raises Unavailable when PostgreSQL is not there."""
+        async with _transaction(self.app, readonly=True) as connection:
+            yield ReadScope(connection, platform, await _enter(connection, platform))
+
+    @asynccontextmanager
+    async def system(self) -> AsyncGenerator[SystemScope]:
+        """A transaction of no tenant. Raises Unavailable when PostgreSQL is not there."""
+        async with _transaction(self.control) as connection:
+            shift = await connection.scalar(text("select coalesce(sum(shift_seconds), 0)::bigint from test_clock"))
+            yield SystemScope(connection, clock.now() + timedelta(seconds=int(shift or 0)))
+
+    async def dispose(self) -> None:
+        await self.app.dispose()
+        await self.control.dispose()
+
+
+async def _enter(connection: AsyncConnection, platform: PlatformId) -> datetime:
+    row = (await connection.execute(_SCOPE, {"platform": str(platform)})).one()
+    return clock.now() + timedelta(seconds=row[1])
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncGenerator[AsyncConnection]:
+    try:
+        async with engine.connect() as connection:
+            if readonly:
+                await connection.execution_options(postgresql_readonly=True)
+            async with connection.begin():
+                yield connection
+    except (OSError, asyncio.TimeoutError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError) as error:
+        raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(
+            error.orig.__cause__ if error.orig else None,
+            (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError),
+        ):
+            raise Unavailable("The connection to the database was lost; try again in a moment.") from error
+        raise
+
+
+def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEngine:
+    return create_async_engine(
+        async_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {"role": role, "application_name": application, "jit": "off", "timezone": "UTC"},
+        },
+    )
+
+
+def async_url(url: str) -> str:
+    """The same database through asyncpg, whichever PostgreSQL URL was given."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)

@@ -1,0 +1,73 @@
+"""Identifiers: UUIDv7 inside, a readable prefix and 26 Crockford base32 characters outside (`pay_01jd…`).
+
+Made in Python, so the schema runs on any PostgreSQL; time-ordered, so that keyset pagination by id is by time.
+"""
+
+import os
+import threading
+import time
+from typing import NewType
+from uuid import UUID
+
+from marketbill.errors import NotFound
+
+PlatformId = NewType("PlatformId", UUID)
+"""Made only by the scope resolver (a verified credential, a webhook path, a system loop), never from an argument."""
+SellerId = NewType("SellerId", UUID)
+BuyerId = NewType("BuyerId", UUID)
+PaymentId = NewType("PaymentId", UUID)
+PayoutId = NewType("PayoutId", UUID)
+TransferId = NewType("TransferId", UUID)
+
+PREFIX = {
+    "platform": "plt",
+    "api key": "key",
+    "fee rule": "fee",
+    "seller": "sel",
+    "buyer": "buy",
+    "payment method": "pmt",
+    "payment": "pay",
+    "payment line": "lin",
+    "transfer": "trf",
+    "payout": "pot",
+    "ledger account": "acc",
+    "journal entry": "ent",
+    "posting": "pst",
+    "provider intent": "int",
+}
+KIND = {prefix: kind for kind, prefix in PREFIX.items()}
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {character: value for value, character in enumerate(_ALPHABET)}
+_lock = threading.Lock()
+_last = 0
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562) that never goes back within a process: 48 bits of milliseconds, 12 of order, 62 random."""
+    global _last
+    with _lock:
+        now = time.time_ns()
+        stamp = (now // 1_000_000 << 12) | (now % 1_000_000 * 4096 // 1_000_000)
+        stamp = _last = max(stamp, _last + 1)
+    random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
+    return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
+
+
+def public_id(kind: str, value: UUID) -> str:
+    """The outside form of an id, for example `public_id("payment", id)` -> `pay_01jd…`."""
+    number = value.int
+    return PREFIX[kind] + "_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def parse_id(kind: str, text: str, *, path: tuple[str, ...] = ()) -> UUID:
+    """The inside form. A malformed id, or one of another kind, is answered like an unknown one: NotFound."""
+    prefix, _, body = text.partition("_")
+    if prefix != PREFIX[kind] or len(body) != 26 or not all(character in _VALUE for character in body):
+        raise NotFound(kind, text[:64], path=path)
+    number = 0
+    for character in body:
+        number = number << 5 | _VALUE[character]
+    if number >> 128:
+        raise NotFound(kind, text[:64], path=path)
+    return UUID(int=number)

@@ -1,0 +1,1 @@
+"""Platforms: the tenants, their keys, credentials, fee rule and tax setting."""
