@@ -1,0 +1,1 @@
+"""Payments: a basket paid at once, split, booked and released."""

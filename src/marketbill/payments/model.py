@@ -1,0 +1,103 @@
+"""Tables of the payments. Amounts are minor units of the payment's currency."""
+
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, Numeric, String, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from marketbill.db import Currency, Instant, metadata, platform_key
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands with the provider.
+
+    CREATED: the provider has not answered yet. DECLINED: the bank said no to this attempt. FAILED: the provider never
+    took the payment. A later success of the provider wins over every other state, because then money has moved.
+    """
+
+    CREATED = "CREATED"
+    REQUIRES_PAYMENT_METHOD = "REQUIRES_PAYMENT_METHOD"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    PROCESSING = "PROCESSING"
+    SUCCEEDED = "SUCCEEDED"
+    DECLINED = "DECLINED"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+
+payment = Table(
+    "payment",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("reference", Text),
+    Column("buyer_id", Uuid),
+    Column("payment_method_id", Uuid),
+    Column("currency", Currency, nullable=False),
+    Column("gross", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("fee_tax", BigInteger, nullable=False),
+    Column("seller_net", BigInteger, nullable=False),
+    Column("fee_rule_id", Uuid, nullable=False),
+    Column("hold_from", Text, nullable=False),
+    Column("hold_days", Integer, nullable=False),
+    Column("tax_country", String(2), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("provider_payment", Text),
+    Column("provider_charge", Text),
+    Column("provider_balance_transaction", Text),
+    Column("client_secret", Text),
+    Column("next_action", JSONB),
+    Column("decline", JSONB),
+    Column("provider_fee", BigInteger),
+    Column("available_on", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("succeeded_at", Instant),
+    Column("settled_at", Instant),
+    Column("available_at", Instant),
+    Column("delivered_at", Instant),
+    Column("released_at", Instant),
+    Column("transfers_planned_at", Instant),
+    Column("trace", JSONB, nullable=False),
+)
+"""Milestones: succeeded (charged), settled (provider's fee known), available, delivered, released to the sellers."""
+
+payment_line = Table(
+    "payment_line",
+    metadata,
+    platform_key(),
+    Column("payment_id", Uuid, primary_key=True),
+    Column("id", Uuid, nullable=False),
+    Column("ordinal", Integer, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price", BigInteger, nullable=False),
+    Column("tax_rate", Numeric(7, 4), nullable=False),
+    Column("tax_inclusive", Boolean, nullable=False),
+    Column("external_refs", JSONB, nullable=False),
+    Column("gross", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("net", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("fee_tax", BigInteger, nullable=False),
+    Column("seller_net", BigInteger, nullable=False),
+)
+
+payment_share = Table(
+    "payment_share",
+    metadata,
+    platform_key(),
+    Column("payment_id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, primary_key=True),
+    Column("gross", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("fee_tax", BigInteger, nullable=False),
+    Column("seller_net", BigInteger, nullable=False),
+    Column("fee_tax_rule", Text, nullable=False),
+)
+"""What one seller has in a payment: gross = seller_net + fee + fee_tax."""

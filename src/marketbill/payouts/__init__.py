@@ -1,0 +1,1 @@
+"""Payouts: transfers to sellers, payouts to their banks, and their statements."""

@@ -1,0 +1,1 @@
+"""Reconciliation: the proof that every record agrees to the cent."""

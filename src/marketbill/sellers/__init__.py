@@ -1,0 +1,1 @@
+"""Sellers: who sells, what the provider knows of them, and their three gates."""

@@ -1,0 +1,1 @@
+"""Webhooks: events that come in from the provider."""
