@@ -1,6 +1,7 @@
 """Percentages: a `Decimal` from 0 to 100 with at most four decimals, turned into an integer once."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 from marketbill.errors import InvalidInput, Path
 
@@ -8,6 +9,8 @@ RATE_DECIMALS_MAX = 4
 
 #: A rate of 100 percent in parts: `amount * parts / WHOLE` is the exact share of an amount.
 WHOLE = 100 * 10**RATE_DECIMALS_MAX
+
+_PART = Decimal(1).scaleb(-RATE_DECIMALS_MAX)
 
 
 class RateOutOfRange(InvalidInput):
@@ -21,7 +24,7 @@ class RateOutOfRange(InvalidInput):
 
 
 class RateTooPrecise(InvalidInput):
-    """A percentage written with more than four decimals."""
+    """A percentage that needs more than four decimals."""
 
     def __init__(self, rate: Decimal, *, path: Path = ()) -> None:
         super().__init__(
@@ -36,13 +39,14 @@ def rate_parts(rate: Decimal, *, path: Path = ()) -> int:
     """A percentage in parts of `WHOLE`: 21 is 210000. Raises `RateOutOfRange` and `RateTooPrecise`."""
     if not rate.is_finite() or not 0 <= rate <= 100:
         raise RateOutOfRange(rate, path=path)
-    decimals = rate.as_tuple().exponent
-    if not isinstance(decimals, int) or decimals < -RATE_DECIMALS_MAX:
+    parts = _exact_parts(rate)
+    if parts is None:
         raise RateTooPrecise(rate, path=path)
-    return int(rate.scaleb(RATE_DECIMALS_MAX))
+    return parts
 
 
-def rate_text(parts: int) -> str:
-    """A rate in parts of `WHOLE` as the shortest decimal text in percent: 210000 is `21`, 5500 is `0.55`."""
-    whole, fraction = divmod(parts, 10**RATE_DECIMALS_MAX)
-    return f"{whole}.{fraction:0{RATE_DECIMALS_MAX}d}".rstrip("0").rstrip(".")
+@lru_cache(maxsize=512)
+def _exact_parts(rate: Decimal) -> int | None:
+    # A sale meets the same few rates on every line, and Decimal arithmetic is what would cost the most in a split.
+    shortened = rate.quantize(_PART)
+    return int(shortened.scaleb(RATE_DECIMALS_MAX)) if shortened == rate else None

@@ -11,7 +11,7 @@ from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
 from stdnum.util import clean, get_cc_module
 
-from marketbill.rules.countries import EU_MEMBERS, known_country
+from marketbill.rules.countries import COUNTRIES, EU_MEMBERS, known_country
 from marketbill.rules.rates import WHOLE, rate_parts
 
 _ZERO = Decimal(0)
@@ -86,7 +86,7 @@ def vat_number_valid(*, country: str, number: str) -> bool:
     Offline: a number that was never issued, or was withdrawn, still passes. A country whose numbers we cannot check
     answers False.
     """
-    if len(number) > _VAT_NUMBER_LENGTH_MAX:
+    if len(number) > _VAT_NUMBER_LENGTH_MAX or country not in COUNTRIES:
         return False
     if country in EU_MEMBERS:
         prefix = _VAT_PREFIXES.get(country, country)

@@ -1,0 +1,126 @@
+"""Tax in and on a price, and the tax on the platform's fee."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketbill.money import round_ratio
+from marketbill.rules.countries import COUNTRIES, EU_MEMBERS, UnknownCountry
+from marketbill.rules.rates import RateOutOfRange, RateTooPrecise, rate_parts
+from marketbill.rules.tax import PlatformTax, SellerTax, fee_tax, tax_on_top, tax_within, vat_number_valid
+
+NL = PlatformTax(country="NL", rate=Decimal(21))
+GB = PlatformTax(country="GB", rate=Decimal(20))
+
+
+@pytest.mark.parametrize(
+    ("gross", "rate", "tax"),
+    [(12100, "21", 2100), (99, "21", 17), (4999, "21", 868), (3999, "21", 694), (3102, "21", 538), (2000, "21", 347),
+     (1240, "21", 215), (100, "0", 0), (1000, "5.5", 52), (200, "100", 100), (1, "21", 0)],
+)  # fmt: skip
+def test_tax_within_a_price(gross: int, rate: str, tax: int) -> None:
+    assert round_ratio(*tax_within(gross=gross, rate=rate_parts(Decimal(rate)))) == tax
+
+
+@pytest.mark.parametrize(
+    ("net", "rate", "tax"),
+    [(10000, "21", 2100), (512, "21", 108), (318, "21", 67), (50, "21", 11), (1000, "5.5", 55), (10, "0", 0), (7, "100", 7)],
+)
+def test_tax_on_top_of_a_price(net: int, rate: str, tax: int) -> None:
+    assert round_ratio(*tax_on_top(net=net, rate=rate_parts(Decimal(rate)))) == tax
+
+
+def test_three_lines_of_099_hold_051_of_tax_and_one_document_of_297_holds_052() -> None:
+    rate = rate_parts(Decimal(21))
+    assert 3 * round_ratio(*tax_within(gross=99, rate=rate)) == 51
+    assert round_ratio(*tax_within(gross=297, rate=rate)) == 52
+
+
+@given(
+    gross=st.integers(min_value=1, max_value=10**15),
+    rate=st.decimals(min_value=0, max_value=100, places=4),
+)
+def test_tax_within_is_the_tax_on_the_exact_net(gross: int, rate: Decimal) -> None:
+    exact = Fraction(*tax_within(gross=gross, rate=rate_parts(rate)))
+    assert exact == (gross - exact) * Fraction(rate) / 100
+
+
+@pytest.mark.parametrize(
+    ("platform", "country", "has_number", "rate", "rule", "label"),
+    [
+        (NL, "NL", True, 21, "fee-vat:domestic", "VAT"),
+        (NL, "NL", False, 21, "fee-vat:domestic", "VAT"),
+        (NL, "DE", True, 0, "fee-vat:eu-reverse-charge", "Reverse charge"),
+        (NL, "GR", True, 0, "fee-vat:eu-reverse-charge", "Reverse charge"),
+        (NL, "FR", False, 21, "fee-vat:eu-fallback", "VAT"),
+        (NL, "GB", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (NL, "US", False, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (GB, "GB", False, 20, "fee-vat:domestic", "VAT"),
+        (GB, "DE", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (GB, "US", False, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+    ],
+)
+def test_who_owes_tax_on_the_fee(
+    platform: PlatformTax, country: str, has_number: bool, rate: int, rule: str, label: str
+) -> None:
+    decision = fee_tax(platform=platform, seller=SellerTax(country=country, vat_number_valid=has_number))
+    assert (decision.rate, decision.rule, decision.label) == (Decimal(rate), rule, label)
+
+
+@pytest.mark.parametrize("country", ["", "nl", "NLD", "EL", "UK", "EU", "XI", "ZZ"])
+def test_a_code_that_is_no_country_is_refused_before_it_can_mean_outside_the_union(country: str) -> None:
+    with pytest.raises(UnknownCountry) as refusal:
+        SellerTax(country=country, vat_number_valid=True)
+    assert refusal.value.path == ("country",)
+    with pytest.raises(UnknownCountry):
+        PlatformTax(country=country, rate=Decimal(21))
+
+
+def test_the_lists_of_countries_are_whole() -> None:
+    assert len(COUNTRIES) == 249
+    assert len(EU_MEMBERS) == 27
+    assert EU_MEMBERS < COUNTRIES
+
+
+@pytest.mark.parametrize(
+    ("rate", "parts"), [("0", 0), ("21", 210_000), ("5.5", 55_000), ("0.0001", 1), ("1E+1", 100_000), ("21.000000", 210_000)]
+)
+def test_a_rate_is_read_exactly(rate: str, parts: int) -> None:
+    assert rate_parts(Decimal(rate)) == parts
+
+
+@pytest.mark.parametrize("rate", ["-0.0001", "100.0001", "101", "1E+999999", "NaN", "sNaN", "Infinity", "-Infinity"])
+def test_a_rate_outside_0_to_100_is_refused(rate: str) -> None:
+    with pytest.raises(RateOutOfRange):
+        rate_parts(Decimal(rate))
+
+
+@pytest.mark.parametrize("rate", ["0.00001", "20.99999", "1E-999999", "1." + "0" * 40 + "1"])
+def test_a_rate_that_needs_more_than_four_decimals_is_refused(rate: str) -> None:
+    with pytest.raises(RateTooPrecise):
+        rate_parts(Decimal(rate))
+
+
+@pytest.mark.parametrize(
+    ("country", "number"),
+    [("NL", "NL004495445B01"), ("NL", "004495445B01"), ("DE", "DE136695976"), ("DE", "de 136 695 976"), ("GR", "EL094259216"),
+     ("AT", "U13585627"), ("GB", "GB980780684"), ("NO", "NO 995 525 828 MVA"), ("CH", "CHE-107.787.577 MWST")],
+)  # fmt: skip
+def test_a_vat_number_with_right_check_digits_is_valid(country: str, number: str) -> None:
+    assert vat_number_valid(country=country, number=number)
+
+
+@pytest.mark.parametrize(
+    ("country", "number"),
+    [("DE", ""), ("DE", "DE136695977"), ("DE", "NL004495445B01"), ("US", "12-3456789"), ("ZZ", "1"), ("DE", "DE" + "1" * 90)],
+)
+def test_a_vat_number_of_another_country_or_with_wrong_digits_is_not(country: str, number: str) -> None:
+    assert not vat_number_valid(country=country, number=number)
+
+
+@given(country=st.sampled_from(sorted(COUNTRIES)), number=st.text(max_size=40))
+def test_any_text_is_a_vat_number_or_not(country: str, number: str) -> None:
+    assert vat_number_valid(country=country, number=number) in (True, False)
