@@ -29,13 +29,26 @@ amounts = st.integers(min_value=-AMOUNT_MINOR_MAX, max_value=AMOUNT_MINOR_MAX)
 
 @pytest.mark.parametrize(
     ("currency", "decimals"),
-    [("EUR", 2), ("JPY", 0), ("KRW", 0), ("CLP", 0), ("VND", 0), ("ISK", 0), ("KWD", 3), ("BHD", 3), ("TND", 3), ("XCG", 2)],
+    [
+        ("EUR", 2),
+        ("JPY", 0),
+        ("KRW", 0),
+        ("CLP", 0),
+        ("VND", 0),
+        ("ISK", 0),
+        ("KWD", 3),
+        ("BHD", 3),
+        ("TND", 3),
+        ("XCG", 2),
+    ],
 )
 def test_the_exponent_is_the_one_of_iso_4217(currency: str, decimals: int) -> None:
     assert exponent(currency) == decimals
 
 
-@pytest.mark.parametrize("code", ["", "eur", "EURO", "HRK", "BGN", "ANG", "XAU", "XTS", "XXX", "CLF", "UYW", "BTC", "€"])
+@pytest.mark.parametrize(
+    "code", ["", "eur", "EURO", "HRK", "BGN", "ANG", "XAU", "XTS", "XXX", "CLF", "UYW", "BTC", "€"]
+)
 def test_a_code_nobody_can_pay_with_is_refused(code: str) -> None:
     with pytest.raises(UnknownCurrency) as refusal:
         exponent(code, path=("currency",))
@@ -88,7 +101,25 @@ def test_too_many_decimals_are_refused_and_never_trimmed(text: str, currency: st
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "12,10", "1,000.00", "1e3", "+5", "--5", "5.", ".5", "0x10", "NaN", "Infinity", "12 ", "1_000", "١٢", "1\n", "9" * 41],
+    [
+        "",
+        " ",
+        "12,10",
+        "1,000.00",
+        "1e3",
+        "+5",
+        "--5",
+        "5.",
+        ".5",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "12 ",
+        "1_000",
+        "١٢",
+        "1\n",
+        "9" * 41,
+    ],
 )
 def test_what_is_no_plain_decimal_number_is_refused(text: str) -> None:
     with pytest.raises(NotAnAmount):

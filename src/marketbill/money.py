@@ -15,8 +15,9 @@ from moneyed.l10n import format_money
 
 from marketbill.errors import InvalidInput, Path
 
-#: The largest amount, of either sign, that one field may hold: 10^15 minor units. Nine thousand of them still sum within
-#: PostgreSQL's BIGINT (9.2 * 10^18), and each is below 2^53, so a JavaScript client that makes a number of it loses nothing.
+#: The largest amount, of either sign, that one field may hold: 10^15 minor units. Nine thousand of them still sum
+#: within PostgreSQL's BIGINT (9.2 * 10^18), and each is below 2^53, so a JavaScript client that makes a number of it
+#: loses nothing.
 AMOUNT_MINOR_MAX = 10**15
 
 #: The exponents in circulation. CLF and UYW (4) are units of account and metals have none: nobody can pay with them.

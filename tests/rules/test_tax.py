@@ -27,7 +27,15 @@ def test_tax_within_a_price(gross: int, rate: str, tax: int) -> None:
 
 @pytest.mark.parametrize(
     ("net", "rate", "tax"),
-    [(10000, "21", 2100), (512, "21", 108), (318, "21", 67), (50, "21", 11), (1000, "5.5", 55), (10, "0", 0), (7, "100", 7)],
+    [
+        (10000, "21", 2100),
+        (512, "21", 108),
+        (318, "21", 67),
+        (50, "21", 11),
+        (1000, "5.5", 55),
+        (10, "0", 0),
+        (7, "100", 7),
+    ],
 )
 def test_tax_on_top_of_a_price(net: int, rate: str, tax: int) -> None:
     assert round_ratio(*tax_on_top(net=net, rate=rate_parts(Decimal(rate)))) == tax
@@ -86,7 +94,8 @@ def test_the_lists_of_countries_are_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "parts"), [("0", 0), ("21", 210_000), ("5.5", 55_000), ("0.0001", 1), ("1E+1", 100_000), ("21.000000", 210_000)]
+    ("rate", "parts"),
+    [("0", 0), ("21", 210_000), ("5.5", 55_000), ("0.0001", 1), ("1E+1", 100_000), ("21.000000", 210_000)],
 )
 def test_a_rate_is_read_exactly(rate: str, parts: int) -> None:
     assert rate_parts(Decimal(rate)) == parts
@@ -106,8 +115,8 @@ def test_a_rate_that_needs_more_than_four_decimals_is_refused(rate: str) -> None
 
 @pytest.mark.parametrize(
     ("country", "number"),
-    [("NL", "NL004495445B01"), ("NL", "004495445B01"), ("DE", "DE136695976"), ("DE", "de 136 695 976"), ("GR", "EL094259216"),
-     ("AT", "U13585627"), ("GB", "GB980780684"), ("NO", "NO 995 525 828 MVA"), ("CH", "CHE-107.787.577 MWST")],
+    [("NL", "NL004495445B01"), ("NL", "004495445B01"), ("DE", "DE136695976"), ("DE", "de 136 695 976"),
+     ("GR", "EL094259216"), ("AT", "U13585627"), ("GB", "GB980780684"), ("NO", "NO 995 525 828 MVA"), ("CH", "CHE-107.787.577 MWST")],
 )  # fmt: skip
 def test_a_vat_number_with_right_check_digits_is_valid(country: str, number: str) -> None:
     assert vat_number_valid(country=country, number=number)
@@ -115,7 +124,14 @@ def test_a_vat_number_with_right_check_digits_is_valid(country: str, number: str
 
 @pytest.mark.parametrize(
     ("country", "number"),
-    [("DE", ""), ("DE", "DE136695977"), ("DE", "NL004495445B01"), ("US", "12-3456789"), ("ZZ", "1"), ("DE", "DE" + "1" * 90)],
+    [
+        ("DE", ""),
+        ("DE", "DE136695977"),
+        ("DE", "NL004495445B01"),
+        ("US", "12-3456789"),
+        ("ZZ", "1"),
+        ("DE", "DE" + "1" * 90),
+    ],
 )
 def test_a_vat_number_of_another_country_or_with_wrong_digits_is_not(country: str, number: str) -> None:
     assert not vat_number_valid(country=country, number=number)
