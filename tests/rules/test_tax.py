@@ -116,7 +116,8 @@ def test_a_rate_that_needs_more_than_four_decimals_is_refused(rate: str) -> None
 @pytest.mark.parametrize(
     ("country", "number"),
     [("NL", "NL004495445B01"), ("NL", "004495445B01"), ("DE", "DE136695976"), ("DE", "de 136 695 976"),
-     ("GR", "EL094259216"), ("AT", "U13585627"), ("GB", "GB980780684"), ("NO", "NO 995 525 828 MVA"), ("CH", "CHE-107.787.577 MWST")],
+     ("GR", "EL094259216"), ("AT", "U13585627"), ("GB", "GB980780684"), ("NO", "NO 995 525 828 MVA"),
+     ("CH", "CHE-107.787.577 MWST")],
 )  # fmt: skip
 def test_a_vat_number_with_right_check_digits_is_valid(country: str, number: str) -> None:
     assert vat_number_valid(country=country, number=number)
