@@ -1,0 +1,174 @@
+"""The inbox: provider events, stored raw before anything is done about them, once by their id, handled in any order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ARRAY, Row, Text, bindparam, select, text, update
+
+from marketbill.db import Scope, SystemScope, WriteScope
+from marketbill.events.model import inbox_event
+from marketbill.ids import PlatformId
+from marketbill.provider.port import ProviderEvent
+
+CLAIM_LIMIT_MAX = 500
+LIST_LIMIT_MAX = 200
+ERROR_LENGTH_MAX = 500
+PLATFORMS_MAX = 10_000
+#: A worker that claimed events without staying in its transaction has this long.
+CLAIM_LEASE = timedelta(minutes=2)
+#: After so many failed tries an event waits for an operator.
+ATTEMPTS_MAX = 20
+_RETRY_FIRST = timedelta(seconds=2)
+_RETRY_LONGEST = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event that waits; `raw` is the body as it was signed."""
+
+    id: str
+    type: str
+    account: str | None
+    object_id: str
+    raw: bytes
+    occurred_at: datetime
+    attempts: int
+
+
+_STORE = text(
+    """
+    insert into inbox_event
+      (platform_id, id, type, account, object_id, raw, occurred_at, received_at, attempts, next_attempt_at)
+    values (:platform, :id, :type, :account, :object_id, :raw, :occurred_at, :now, 0, :now)
+    on conflict do nothing
+    """
+)
+_CLAIM = text(
+    """
+    with due as (
+      select id from inbox_event
+      where platform_id = :platform and next_attempt_at <= :now
+      order by occurred_at, id limit :limit
+      for update skip locked
+    )
+    update inbox_event e set attempts = attempts + 1, next_attempt_at = :lease_until
+    from due where e.platform_id = :platform and e.id = due.id
+    returning e.id, e.type, e.account, e.object_id, e.raw, e.occurred_at, e.attempts
+    """
+)
+_HANDLED = (
+    update(inbox_event)
+    .where(
+        inbox_event.c.platform_id == bindparam("platform"),
+        inbox_event.c.id == bindparam("ids", type_=ARRAY(Text)).any_(),
+        inbox_event.c.handled_at.is_(None),
+    )
+    .values(handled_at=bindparam("now"), next_attempt_at=None, error=None)
+)
+_FAILED = (
+    update(inbox_event)
+    .where(
+        inbox_event.c.platform_id == bindparam("platform"),
+        inbox_event.c.id == bindparam("event"),
+        inbox_event.c.handled_at.is_(None),
+    )
+    .values(error=bindparam("problem"), next_attempt_at=bindparam("retry_at"))
+)
+_TROUBLED = (
+    select(inbox_event)
+    .where(
+        inbox_event.c.platform_id == bindparam("platform"),
+        inbox_event.c.handled_at.is_(None),
+        inbox_event.c.error.is_not(None),
+    )
+    .order_by(inbox_event.c.received_at.desc())
+    .limit(bindparam("limit"))
+)
+_REVIVE = (
+    update(inbox_event)
+    .where(
+        inbox_event.c.platform_id == bindparam("platform"),
+        inbox_event.c.id == bindparam("event"),
+        inbox_event.c.handled_at.is_(None),
+    )
+    .values(attempts=0, next_attempt_at=bindparam("now"))
+)
+_DUE_PLATFORMS = text("select distinct platform_id from inbox_event where next_attempt_at <= :now limit :limit")
+
+
+async def store(scope: WriteScope, event: ProviderEvent, raw: bytes) -> bool:
+    """Keeps the event. False when it was there already: the provider delivers at least once."""
+    values = {
+        "platform": scope.platform,
+        "id": event.id,
+        "type": event.type,
+        "account": event.account,
+        "object_id": event.object_id,
+        "raw": raw,
+        "occurred_at": event.created,
+        "now": scope.now,
+    }
+    return await scope.run(_STORE, values) == 1
+
+
+async def claim(scope: WriteScope, limit: int, *, lease: timedelta = CLAIM_LEASE) -> list[StoredEvent]:
+    """Takes up to `limit` waiting events, oldest first, which no other worker gets before `lease` is over.
+
+    The caller may handle them in this transaction, or commit, ask the provider, and handle them in another.
+    """
+    values = {
+        "platform": scope.platform,
+        "now": scope.now,
+        "limit": min(limit, CLAIM_LIMIT_MAX),
+        "lease_until": scope.now + lease,
+    }
+    events = [_event(row) for row in await scope.rows(_CLAIM, values)]
+    return sorted(events, key=lambda event: (event.occurred_at, event.id))
+
+
+async def mark_handled(scope: WriteScope, ids: Sequence[str]) -> None:
+    """In the transaction of the effects, so that an event is handled exactly when its effects are there."""
+    await scope.run(_HANDLED, {"platform": scope.platform, "ids": list(ids), "now": scope.now})
+
+
+async def mark_failed(scope: WriteScope, id: str, error: str, retry_at: datetime | None) -> None:
+    """Not handled: again from `retry_at`, or never by itself (None). `error` must hold no personal data."""
+    values = {"platform": scope.platform, "event": id, "problem": error[:ERROR_LENGTH_MAX], "retry_at": retry_at}
+    await scope.run(_FAILED, values)
+
+
+def retry_at(now: datetime, attempts: int) -> datetime | None:
+    """When to try an event again after its `attempts`-th failure: doubling from 2 s to an hour; None after 20 times."""
+    if attempts >= ATTEMPTS_MAX:
+        return None
+    return now + min(_RETRY_FIRST * 2 ** min(attempts, 30), _RETRY_LONGEST)
+
+
+async def troubled(scope: Scope, limit: int = 50) -> Sequence[Row[Any]]:
+    """The events that failed and are not handled, newest first."""
+    return await scope.rows(_TROUBLED, {"platform": scope.platform, "limit": min(limit, LIST_LIMIT_MAX)})
+
+
+async def revive(scope: WriteScope, id: str) -> bool:
+    """An operator's wish: try an unhandled event again, now."""
+    return await scope.run(_REVIVE, {"platform": scope.platform, "event": id, "now": scope.now}) == 1
+
+
+async def due_platforms(scope: SystemScope) -> list[PlatformId]:
+    """The platforms whose events wait."""
+    rows = await scope.connection.execute(_DUE_PLATFORMS, {"now": scope.now, "limit": PLATFORMS_MAX})
+    return [PlatformId(row.platform_id) for row in rows]
+
+
+def _event(row: Row[Any]) -> StoredEvent:
+    return StoredEvent(
+        id=row.id,
+        type=row.type,
+        account=row.account,
+        object_id=row.object_id,
+        raw=bytes(row.raw),
+        occurred_at=row.occurred_at,
+        attempts=row.attempts,
+    )

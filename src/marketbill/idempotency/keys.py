@@ -1,0 +1,142 @@
+"""Idempotency keys: a client's request has one outcome, however often it is sent.
+
+The key's row is inserted in the caller's transaction. A mutation that lives in one transaction is therefore atomic with
+its key: a second request waits for the first and then gets its outcome. A mutation that leaves its transaction to ask
+the provider commits the claim first, notes what it began (`set_subject`), and finishes later; if its process dies, the
+next request takes over after `LEASE`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import bindparam, delete, select, text, update
+
+from marketbill.db import SystemScope, WriteScope
+from marketbill.errors import IdempotencyConflict, InvalidInput
+from marketbill.idempotency.model import idempotency_key
+
+KEY_LENGTH_MAX = 255
+#: So long the first request is believed to be under way.
+LEASE = timedelta(seconds=60)
+#: So long a key is remembered.
+KEPT = timedelta(hours=48)
+PRUNE_LIMIT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a request, or, when `replay` is set, its outcome from the first time.
+
+    `subject_id` is what an earlier try began, when this one takes over from it.
+    """
+
+    actor: str
+    operation: str
+    key: str
+    replay: dict[str, Any] | None = None
+    subject_id: UUID | None = None
+    taken_over: bool = False
+
+
+_INSERT = text(
+    """
+    insert into idempotency_key (platform_id, actor, operation, key, body_hash, claimed_at)
+    values (:platform, :actor, :operation, :key, :body_hash, :now)
+    on conflict do nothing
+    """
+)
+_THIS = (
+    (idempotency_key.c.platform_id == bindparam("platform"))
+    & (idempotency_key.c.actor == bindparam("by"))
+    & (idempotency_key.c.operation == bindparam("what"))
+    & (idempotency_key.c.key == bindparam("named"))
+)
+_LOCK = select(idempotency_key).where(_THIS).with_for_update()
+_TAKE_OVER = update(idempotency_key).where(_THIS).values(claimed_at=bindparam("now"))
+_FINISH = (
+    update(idempotency_key)
+    .where(_THIS)
+    .values(outcome=bindparam("result", type_=idempotency_key.c.outcome.type), finished_at=bindparam("now"))
+)
+_SUBJECT = update(idempotency_key).where(_THIS).values(subject_id=bindparam("subject"))
+_FORGET = delete(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None))
+_PRUNE = text(
+    """
+    delete from idempotency_key k using (
+      select platform_id, actor, operation, key from idempotency_key
+      where claimed_at < :before order by claimed_at limit :limit
+    ) old
+    where (k.platform_id, k.actor, k.operation, k.key) = (old.platform_id, old.actor, old.operation, old.key)
+    """
+)
+
+
+async def claim(scope: WriteScope, *, actor: str, operation: str, key: str, body: bytes | Mapping[str, Any]) -> Claim:
+    """Claims the key for this request. `actor` and `operation` are part of its name: keys of two callers never meet.
+
+    Raises IdempotencyConflict when the key came with another body, or while its first request is under way.
+    """
+    if not 1 <= len(key) <= KEY_LENGTH_MAX:
+        raise InvalidInput(
+            "An idempotency key has 1 to 255 characters.", path=("idempotencyKey",), constraint="1..255 characters"
+        )
+    mine = Claim(actor, operation, key)
+    hashed = body_hash(body)
+    values = {"platform": scope.platform, "actor": actor, "operation": operation, "key": key, "now": scope.now}
+    if await scope.run(_INSERT, {**values, "body_hash": hashed}) == 1:
+        return mine
+    row = await scope.first(_LOCK, _of(scope, mine))
+    if row is None:  # forgotten between the two statements; the client's next try inserts it
+        raise _under_way()
+    if bytes(row.body_hash) != hashed:
+        raise IdempotencyConflict(
+            "This idempotency key was used with another request: use a new key for a new request.", in_progress=False
+        )
+    if row.outcome is not None:
+        return Claim(actor, operation, key, replay=row.outcome, subject_id=row.subject_id)
+    if row.claimed_at > scope.now - LEASE:
+        raise _under_way()
+    await scope.run(_TAKE_OVER, {**_of(scope, mine), "now": scope.now})
+    return Claim(actor, operation, key, subject_id=row.subject_id, taken_over=True)
+
+
+async def finish(scope: WriteScope, claim: Claim, outcome: Mapping[str, Any]) -> None:
+    """Stores the outcome (JSON) that every later request with this key gets."""
+    await scope.run(_FINISH, {**_of(scope, claim), "result": dict(outcome), "now": scope.now})
+
+
+async def set_subject(scope: WriteScope, claim: Claim, subject_id: UUID) -> None:
+    """Notes what the request began, for whoever takes over."""
+    await scope.run(_SUBJECT, {**_of(scope, claim), "subject": subject_id})
+
+
+async def forget(scope: WriteScope, claim: Claim) -> None:
+    """Frees an unfinished key: the request failed before it did anything, and may be sent again."""
+    await scope.run(_FORGET, _of(scope, claim))
+
+
+async def prune(scope: SystemScope, *, older_than: timedelta = KEPT, limit: int = PRUNE_LIMIT) -> int:
+    """Deletes up to `limit` keys that nobody need remember; gives their number."""
+    pruned = await scope.connection.execute(_PRUNE, {"before": scope.now - older_than, "limit": limit})
+    return pruned.rowcount
+
+
+def body_hash(body: bytes | Mapping[str, Any]) -> bytes:
+    """SHA-256 of the body; of a mapping, of its canonical JSON (keys sorted), so that field order does not matter."""
+    canonical = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SORT_KEYS, default=str)
+    return hashlib.sha256(canonical).digest()
+
+
+def _of(scope: WriteScope, claim: Claim) -> dict[str, Any]:
+    return {"platform": scope.platform, "by": claim.actor, "what": claim.operation, "named": claim.key}
+
+
+def _under_way() -> IdempotencyConflict:
+    return IdempotencyConflict(
+        "The first request with this idempotency key is still under way; try again in a moment.", in_progress=True
+    )

@@ -1,0 +1,402 @@
+"""Intents: what we are about to ask of the provider, committed before we ask.
+
+The life of one: `open_intent` in the business transaction; the call, outside any transaction, under `intent.key`; then
+one of the `record_*` functions. When a process dies in between, `claim_due` gives the intent to a sweeper. An intent
+that may have been sent before (`look_up_first`) is looked up at the provider by its key or its transfer group before it
+is tried again; that, the lease of a claim, and the provider's own idempotency make it happen once.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from marketbill.db import Scope, SystemScope, WriteScope
+from marketbill.ids import PlatformId, new_id, public_id
+from marketbill.provider.model import provider_intent
+from marketbill.provider.port import ProviderError
+from marketbill.provider.retry import HELD_LONGEST, Action, Decision, decide
+
+#: A caller that asks at once has this long before a sweeper takes over.
+CALLER_LEASE = timedelta(seconds=90)
+#: A sweeper that claimed an intent has this long.
+CLAIM_LEASE = timedelta(minutes=3)
+#: The provider may forget an idempotency key after 24 hours; an hour before that it is looked up and gets a new one.
+KEY_LIFE = timedelta(hours=23)
+CLAIM_LIMIT_MAX = 500
+LIST_LIMIT_MAX = 200
+PLATFORMS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One request to the provider. `request` is what the caller stored; `key` its idempotency key at the provider.
+
+    `sent_before` is when an earlier attempt may have reached the provider, or None if none did.
+    """
+
+    id: UUID
+    kind: str
+    subject_id: UUID
+    generation: int
+    request: Mapping[str, Any]
+    status: str
+    attempts: int
+    provider_id: str | None
+    last_error: Mapping[str, Any] | None
+    created_at: datetime
+    sent_before: datetime | None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same for every attempt, until an attempt was refused for certain."""
+        return intent_key(self.id, self.generation)
+
+    @property
+    def look_up_first(self) -> bool:
+        """True when an earlier attempt may have succeeded."""
+        return self.sent_before is not None
+
+    def key_expired(self, now: datetime) -> bool:
+        """True when the provider may have forgotten the key: look up, then `renew_key`."""
+        return self.sent_before is not None and now - self.sent_before > KEY_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class IntentDraft:
+    """An intent to open; see `open_intents`."""
+
+    kind: str
+    subject_id: UUID
+    request: Mapping[str, Any]
+
+
+def intent_key(id: UUID, generation: int = 1) -> str:
+    """`mb_int_…`, and `mb_int_…-2` after a definite refusal."""
+    return f"mb_{public_id('provider intent', id)}" + (f"-{generation}" if generation > 1 else "")
+
+
+_INSERT = insert(provider_intent)
+_OPEN = provider_intent.c.status.in_(("OPEN", "UNKNOWN"))
+_THIS = (provider_intent.c.platform_id == bindparam("platform")) & (provider_intent.c.id == bindparam("intent"))
+_BY_ID = select(provider_intent).where(_THIS)
+_BY_SUBJECTS = (
+    select(provider_intent)
+    .where(
+        provider_intent.c.platform_id == bindparam("platform"),
+        provider_intent.c.kind == bindparam("kind"),
+        provider_intent.c.subject_id == bindparam("subjects", type_=ARRAY(Uuid)).any_(),
+    )
+    .order_by(provider_intent.c.id)
+    .limit(LIST_LIMIT_MAX * 5)
+)
+_TROUBLED = (
+    select(provider_intent)
+    .where(
+        provider_intent.c.platform_id == bindparam("platform"),
+        provider_intent.c.status.in_(("OPEN", "UNKNOWN", "ABANDONED")),
+        provider_intent.c.last_error.is_not(None),
+    )
+    .order_by(provider_intent.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_CLAIM = text(
+    """
+    with due as (
+      select id, sent_at from provider_intent
+      where platform_id = :platform and kind = any(:kinds) and next_attempt_at <= :now
+      order by next_attempt_at limit :limit
+      for update skip locked
+    )
+    update provider_intent i
+    set attempts = attempts + 1, status = 'UNKNOWN', sent_at = coalesce(i.sent_at, :now), held_for = null,
+        next_attempt_at = :lease_until, updated_at = :now
+    from due where i.platform_id = :platform and i.id = due.id
+    returning i.id, i.kind, i.subject_id, i.generation, i.request, i.status, i.attempts, i.provider_id, i.last_error,
+      i.created_at, due.sent_at
+    """
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+_SUCCEED = (
+    update(provider_intent)
+    .where(_THIS, _OPEN)
+    .values(status="SUCCEEDED", provider_id=bindparam("provider_id"), next_attempt_at=None, updated_at=bindparam("now"))
+)
+_SUCCEED_MANY = text(
+    """
+    update provider_intent i
+    set status = 'SUCCEEDED', provider_id = done.provider_id, next_attempt_at = null, updated_at = :now
+    from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[])) as done (id, provider_id)
+    where i.platform_id = :platform and i.id = done.id and i.status in ('OPEN', 'UNKNOWN')
+    returning i.id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
+_END = (
+    update(provider_intent)
+    .where(_THIS, _OPEN)
+    .values(
+        status=bindparam("new_status"),
+        provider_id=bindparam("new_provider_id"),
+        last_error=bindparam("error", type_=JSONB),
+        next_attempt_at=None,
+        updated_at=bindparam("now"),
+    )
+)
+_UNKNOWN = (
+    update(provider_intent)
+    .where(_THIS, _OPEN)
+    .values(
+        status="UNKNOWN",
+        last_error=bindparam("error", type_=JSONB),
+        next_attempt_at=bindparam("retry_at"),
+        updated_at=bindparam("now"),
+    )
+)
+_POSTPONE = (
+    update(provider_intent)
+    .where(_THIS, _OPEN)
+    .values(
+        status="OPEN",
+        generation=bindparam("new_generation"),
+        sent_at=None,
+        last_error=bindparam("error", type_=JSONB),
+        held_for=bindparam("hold"),
+        next_attempt_at=bindparam("retry_at"),
+        updated_at=bindparam("now"),
+    )
+)
+_RENEW = (
+    update(provider_intent)
+    .where(_THIS, _OPEN)
+    .values(generation=provider_intent.c.generation + 1, sent_at=bindparam("now"), updated_at=bindparam("now"))
+    .returning(provider_intent)
+)
+_LET_GO = (
+    update(provider_intent)
+    .where(
+        provider_intent.c.platform_id == bindparam("platform"),
+        provider_intent.c.held_for == bindparam("hold"),
+        provider_intent.c.status == "OPEN",
+    )
+    .values(held_for=None, next_attempt_at=bindparam("now"), updated_at=bindparam("now"))
+)
+_REVIVE = (
+    update(provider_intent)
+    .where(_THIS, provider_intent.c.status == "ABANDONED")
+    .values(status="UNKNOWN", attempts=0, next_attempt_at=bindparam("now"), updated_at=bindparam("now"))
+)
+# Platforms are few beside intents, so each one found skips the rest of its own rows.
+_DUE_PLATFORMS = text(
+    """
+    select distinct platform_id from provider_intent
+    where next_attempt_at <= :now and kind = any(:kinds) limit :limit
+    """
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+
+
+async def open_intent(
+    scope: WriteScope, *, kind: str, subject_id: UUID, request: Mapping[str, Any], send_now: bool = True
+) -> Intent:
+    """Writes the intent down in the caller's transaction. `request` must be JSON.
+
+    With `send_now` the caller asks the provider as soon as it has committed, and sweepers keep away for `CALLER_LEASE`;
+    otherwise the intent is due at once, for `claim_due`.
+    """
+    [intent] = await open_intents(scope, [IntentDraft(kind, subject_id, request)], send_now=send_now)
+    return intent
+
+
+async def open_intents(scope: WriteScope, drafts: Sequence[IntentDraft], *, send_now: bool) -> list[Intent]:
+    """Many at once, in one statement; see `open_intent`."""
+    if not drafts:
+        return []
+    sent_at = scope.now if send_now else None
+    due_at = scope.now + CALLER_LEASE if send_now else scope.now
+    rows = [
+        {
+            "platform_id": scope.platform,
+            "id": new_id(),
+            "kind": draft.kind,
+            "subject_id": draft.subject_id,
+            "generation": 1,
+            "request": dict(draft.request),
+            "status": "OPEN",
+            "attempts": 1 if send_now else 0,
+            "created_at": scope.now,
+            "updated_at": scope.now,
+            "sent_at": sent_at,
+            "next_attempt_at": due_at,
+        }
+        for draft in drafts
+    ]
+    await scope.run(_INSERT, rows)
+    return [
+        Intent(
+            id=row["id"],
+            kind=row["kind"],
+            subject_id=row["subject_id"],
+            generation=1,
+            request=row["request"],
+            status="OPEN",
+            attempts=row["attempts"],
+            provider_id=None,
+            last_error=None,
+            created_at=scope.now,
+            sent_before=None,
+        )
+        for row in rows
+    ]
+
+
+async def claim_due(
+    scope: WriteScope, kinds: Collection[str], limit: int, *, lease: timedelta = CLAIM_LEASE
+) -> list[Intent]:
+    """Takes up to `limit` due intents for this worker alone, until `lease` is over. Commit, then ask the provider."""
+    values = {
+        "platform": scope.platform,
+        "kinds": list(kinds),
+        "now": scope.now,
+        "lease_until": scope.now + lease,
+        "limit": min(limit, CLAIM_LIMIT_MAX),
+    }
+    return [_intent(row) for row in await scope.rows(_CLAIM, values)]
+
+
+async def record_success(scope: WriteScope, intent: Intent, provider_id: str) -> bool:
+    """It was done, as `provider_id`. False when another worker recorded its end first."""
+    return await scope.run(_SUCCEED, {**_of(scope, intent), "provider_id": provider_id}) == 1
+
+
+async def record_successes(scope: WriteScope, done: Sequence[tuple[Intent, str]]) -> set[UUID]:
+    """Many at once; gives the ids of the intents whose end this call recorded."""
+    values = {
+        "platform": scope.platform,
+        "now": scope.now,
+        "ids": [intent.id for intent, _ in done],
+        "provider_ids": [provider_id for _, provider_id in done],
+    }
+    return {row.id for row in await scope.rows(_SUCCEED_MANY, values)}
+
+
+async def record_refusal(scope: WriteScope, intent: Intent, error: ProviderError) -> bool:
+    """It was declined or refused for certain, and will not be tried again."""
+    return await _end(scope, intent, error, "REFUSED")
+
+
+async def abandon(scope: WriteScope, intent: Intent, error: ProviderError) -> bool:
+    """We give up; an operator must look (`troubled`), and may `revive` it."""
+    return await _end(scope, intent, error, "ABANDONED")
+
+
+async def record_unknown(scope: WriteScope, intent: Intent, error: ProviderError, retry_at: datetime) -> bool:
+    """No definite answer: from `retry_at` on a sweeper looks it up, and tries again under the same key."""
+    values = {**_of(scope, intent), "error": error.failure.as_json(), "retry_at": retry_at}
+    return await scope.run(_UNKNOWN, values) == 1
+
+
+async def postpone(
+    scope: WriteScope, intent: Intent, error: ProviderError, *, retry_at: datetime, held_for: str | None = None
+) -> bool:
+    """Refused, but it may succeed later: under a new key, from `retry_at` on, or when `let_go(held_for)` is called."""
+    values = {
+        **_of(scope, intent),
+        "new_generation": intent.generation + 1,
+        "error": error.failure.as_json(),
+        "hold": held_for,
+        "retry_at": retry_at,
+    }
+    return await scope.run(_POSTPONE, values) == 1
+
+
+async def record_failure(
+    scope: WriteScope, intent: Intent, error: ProviderError, *, jitter: float, held_for: str | None = None
+) -> Decision:
+    """Records what the retry table says about `error` and gives the decision.
+
+    `held_for` names what a HOLD waits for (the seller's provider account); after a week the intent is tried anyway.
+    """
+    decision = decide(error, attempts=intent.attempts, jitter=jitter)
+    match decision:
+        case Decision(action=Action.AGAIN, after=timedelta() as after, same_key=True):
+            await record_unknown(scope, intent, error, scope.now + after)
+        case Decision(action=Action.AGAIN, after=timedelta() as after):
+            await postpone(scope, intent, error, retry_at=scope.now + after)
+        case Decision(action=Action.HOLD):
+            await postpone(scope, intent, error, retry_at=scope.now + HELD_LONGEST, held_for=held_for)
+        case Decision(action=Action.FINAL):
+            await record_refusal(scope, intent, error)
+        case _:
+            await abandon(scope, intent, error)
+    return decision
+
+
+async def renew_key(scope: WriteScope, intent: Intent) -> Intent:
+    """A new key for an intent whose old one the provider may have forgotten, after a look-up found nothing."""
+    row = await scope.first(_RENEW, _of(scope, intent))
+    return _intent(row) if row else intent
+
+
+async def let_go(scope: WriteScope, held_for: str) -> int:
+    """Makes the intents that were held for something due now; gives their number."""
+    return await scope.run(_LET_GO, {"platform": scope.platform, "hold": held_for, "now": scope.now})
+
+
+async def revive(scope: WriteScope, id: UUID) -> bool:
+    """An operator's wish: an abandoned intent is looked up and tried again."""
+    return await scope.run(_REVIVE, {"platform": scope.platform, "intent": id, "now": scope.now}) == 1
+
+
+async def get(scope: Scope, id: UUID) -> Intent | None:
+    row = await scope.first(_BY_ID, {"platform": scope.platform, "intent": id})
+    return _intent(row) if row else None
+
+
+async def for_subjects(scope: Scope, kind: str, subject_ids: Sequence[UUID]) -> list[Intent]:
+    """The intents of many subjects, oldest first (bounded)."""
+    values = {"platform": scope.platform, "kind": kind, "subjects": list(subject_ids)}
+    return [_intent(row) for row in await scope.rows(_BY_SUBJECTS, values)]
+
+
+async def troubled(scope: Scope, limit: int = 50) -> list[Intent]:
+    """The intents that failed and are not ended, or were given up, newest first."""
+    values = {"platform": scope.platform, "limit": min(limit, LIST_LIMIT_MAX)}
+    return [_intent(row) for row in await scope.rows(_TROUBLED, values)]
+
+
+async def due_platforms(scope: SystemScope, kinds: Collection[str]) -> list[PlatformId]:
+    """The platforms that have intents of these kinds to attend to now."""
+    values = {"now": scope.now, "kinds": list(kinds), "limit": PLATFORMS_MAX}
+    return [PlatformId(row.platform_id) for row in await scope.connection.execute(_DUE_PLATFORMS, values)]
+
+
+async def _end(scope: WriteScope, intent: Intent, error: ProviderError, status: str) -> bool:
+    values = {
+        **_of(scope, intent),
+        "new_status": status,
+        "new_provider_id": error.failure.payment_id,
+        "error": error.failure.as_json(),
+    }
+    return await scope.run(_END, values) == 1
+
+
+def _of(scope: WriteScope, intent: Intent) -> dict[str, Any]:
+    return {"platform": scope.platform, "intent": intent.id, "now": scope.now}
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        id=row.id,
+        kind=row.kind,
+        subject_id=row.subject_id,
+        generation=row.generation,
+        request=row.request,
+        status=row.status,
+        attempts=row.attempts,
+        provider_id=row.provider_id,
+        last_error=row.last_error,
+        created_at=row.created_at,
+        sent_before=row.sent_at,
+    )

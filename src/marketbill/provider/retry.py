@@ -1,0 +1,94 @@
+"""What to do after the provider did not do what we asked: the retry table as data, and one pure function over it.
+
+Source: the provider's error reference and its rules on idempotent requests. A request that got no definite answer goes
+again under the *same* key; one that was refused for certain needs a *new* key, because the provider replays a stored
+answer for the old one.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from marketbill.provider.port import Declined, Failure, ProviderError, Refused, Unknown
+
+
+class Action(StrEnum):
+    """AGAIN: later, by itself. HOLD: until the account changes. GIVE_UP: an operator looks. FINAL: it is answered."""
+
+    AGAIN = "AGAIN"
+    HOLD = "HOLD"
+    GIVE_UP = "GIVE_UP"
+    FINAL = "FINAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`first` and `longest` bound the wait between attempts, which doubles; `attempts_max` bounds their number."""
+
+    action: Action
+    same_key: bool = False
+    first: timedelta = timedelta(0)
+    longest: timedelta = timedelta(0)
+    attempts_max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens now; `after` is the wait before the next attempt, for AGAIN only."""
+
+    action: Action
+    same_key: bool
+    after: timedelta | None = None
+
+
+_SOON = Rule(Action.AGAIN, True, timedelta(seconds=5), timedelta(minutes=15), attempts_max=40)
+_QUICK = Rule(Action.AGAIN, True, timedelta(seconds=2), timedelta(minutes=5), attempts_max=40)
+_FUNDS = Rule(Action.AGAIN, False, timedelta(minutes=30), timedelta(hours=6), attempts_max=120)
+_HOLD = Rule(Action.HOLD)
+_GIVE_UP = Rule(Action.GIVE_UP)
+
+#: By the provider's error code.
+BY_CODE: dict[str, Rule] = {
+    "balance_insufficient": _FUNDS,
+    "insufficient_funds": _FUNDS,
+    "insufficient_capabilities_for_transfer": _HOLD,
+    "account_invalid": _HOLD,
+    "resource_missing": _HOLD,
+    "payouts_not_allowed": _HOLD,
+    "no_account": _HOLD,
+    "transfers_not_allowed": _GIVE_UP,
+    "idempotency_key_in_use": _QUICK,
+    "lock_timeout": _QUICK,
+    "rate_limit": _SOON,
+}
+#: By HTTP status, when the code says nothing; 401 and 403 wait because an operator mends the key, not the request.
+BY_STATUS: dict[int, Rule] = {
+    401: Rule(Action.AGAIN, False, timedelta(minutes=5), timedelta(hours=1), attempts_max=48),
+    403: _HOLD,
+    409: _QUICK,
+    429: _SOON,
+}
+#: Wait for an account at most until somebody looks: an account that never changes must not hide the money.
+HELD_LONGEST = timedelta(days=7)
+
+
+def decide(error: ProviderError, *, attempts: int, jitter: float) -> Decision:
+    """What to do after attempt number `attempts` ended in `error`. `jitter` (0..1) spreads the waits by up to 25 %."""
+    match error:
+        case Declined():
+            return Decision(Action.FINAL, same_key=False)
+        case Unknown():
+            rule = BY_CODE.get(error.failure.code or "") or _by_status(error.failure, _SOON)
+            rule = rule if rule.same_key else _SOON
+        case Refused():
+            rule = BY_CODE.get(error.failure.code or "") or _by_status(error.failure, _GIVE_UP)
+    if rule.action is not Action.AGAIN:
+        return Decision(rule.action, rule.same_key)
+    if attempts >= rule.attempts_max:
+        return Decision(Action.GIVE_UP, rule.same_key)
+    wait = min(rule.first * 2 ** min(max(attempts, 1) - 1, 30), rule.longest)
+    return Decision(Action.AGAIN, rule.same_key, after=wait + wait * int(jitter * 250) // 1000)
+
+
+def _by_status(failure: Failure, otherwise: Rule) -> Rule:
+    return BY_STATUS.get(failure.status, otherwise) if failure.status is not None else otherwise
