@@ -171,11 +171,11 @@ def show_progress(command: "list[str]") -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as pip:
         for line in pip.stdout or ():
             lines.append(line.decode(errors="replace").rstrip())
-            found = re.match(r"Collecting (\S+?)==(\S+)", lines[-1])
+            found = re.match(r"(?:Collecting|Processing) (?:\S*/)?(\S+)", lines[-1])
             if found:
                 packages += 1
                 if on_terminal:
-                    sys.stderr.write(f"\r\033[K  {packages:3d}  {found.group(1)} {found.group(2)}")
+                    sys.stderr.write(f"\r\033[K  {packages:3d}  {found.group(1)}")
                     sys.stderr.flush()
                 elif packages % 10 == 0:
                     say(f"{packages} packages fetched")

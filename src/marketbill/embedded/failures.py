@@ -29,12 +29,13 @@ class DataFolderUnwritable(EmbeddedFailure):
 
 
 class PortInUse(EmbeddedFailure):
-    """A port that we would listen on is taken; `option` is the command-line option that chooses another."""
+    """We cannot listen on a port; `option` is the command-line option that chooses another."""
 
-    def __init__(self, *, port: int, option: str) -> None:
+    def __init__(self, *, port: int, option: str, reason: str = "busy") -> None:
         self.port = port
         self.option = option
-        super().__init__(f"port {port} is busy: choose another with {option} (0 takes any free port)")
+        self.reason = reason
+        super().__init__(f"port {port} is not free ({reason}): choose another with {option} (0 takes any free port)")
 
 
 class BinariesMissing(EmbeddedFailure):
