@@ -221,9 +221,9 @@ def _state(pid: int) -> str:
 
 
 def _ps(pid: int, column: str) -> str:
+    command = ["ps", "-ww", "-o", f"{column}=", "-p", str(pid)]
     with contextlib.suppress(OSError):
-        shown = subprocess.run(["ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return shown.stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return ""
 
 
