@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
-from marketbill.errors import Path, ProviderDeclined, ProviderRefused, ProviderUnavailable
+from marketbill.errors import InvalidInput, Path, ProviderDeclined, ProviderRefused, ProviderUnavailable
 
 Metadata = Mapping[str, str]
 
@@ -90,6 +90,14 @@ class Unknown(ProviderUnavailable):
 ProviderError = Declined | Refused | Unknown
 """For annotations; catch `PROVIDER_ERRORS`."""
 PROVIDER_ERRORS = (Declined, Refused, Unknown)
+
+
+class BadSignature(InvalidInput):
+    """A webhook that the provider did not sign, or not now. It is answered with 400 and nothing is kept."""
+
+
+class BadEvent(InvalidInput):
+    """A webhook that was signed, but whose body is no event of a kind we know how to read."""
 
 
 class CapabilityState(StrEnum):
@@ -284,6 +292,10 @@ class ProviderEvent:
 
 class Provider(Protocol):
     """A payment provider, bound to one platform's credentials."""
+
+    async def close(self) -> None:
+        """Gives back its connections."""
+        ...
 
     async def account(self) -> PlatformAccount: ...
 
