@@ -69,10 +69,14 @@ def make_ready(lock: Path) -> None:
         return
     import fcntl
 
-    with open(__file__, "rb") as ours:  # the second of two first starts waits here
-        fcntl.flock(ours, fcntl.LOCK_EX)
+    with open(__file__, "rb") as turn:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another installation is under way, waiting for it")
+            fcntl.flock(turn, fcntl.LOCK_EX)
         if not is_ready(lock, wanted):
-            install(lock, wanted)
+            install(lock, wanted, turn.fileno())
 
 
 def fingerprint(lock: Path) -> str:
@@ -95,8 +99,11 @@ def is_ready(lock: Path, wanted: str) -> bool:
         return False
 
 
-def install(lock: Path, wanted: str) -> None:
-    """Make .venv and fill it; its stamp is written last."""
+def install(lock: Path, wanted: str, turn: int) -> None:
+    """Make .venv and fill it; its stamp is written last.
+
+    The installers inherit `turn`: when only this process is killed, the next one waits until they have ended.
+    """
     count = len(re.findall(r"^[\w.\[\]-]+==", lock.read_text(), re.MULTILINE))
     say(f"first start: installing {count} packages into {VENV} (once; about a minute)")
     started = time.monotonic()
@@ -106,8 +113,8 @@ def install(lock: Path, wanted: str) -> None:
     try:
         VENV.mkdir(exist_ok=True)
         UNFINISHED.touch()
-        if not install_with_uv(lock):
-            install_with_pip(lock)
+        if not install_with_uv(lock, turn):
+            install_with_pip(lock, turn)
         write_import_roots()
         write_program()
     except OSError as error:
@@ -119,23 +126,22 @@ def install(lock: Path, wanted: str) -> None:
     say(f"installed in {time.monotonic() - started:.0f} seconds")
 
 
-def install_with_uv(lock: Path) -> bool:
+def install_with_uv(lock: Path, turn: int) -> bool:
     """True when uv is there and did it."""
     uv = shutil.which("uv")
     if not uv or not succeeds([uv, "--version"]):
         return False
-    done = succeeds([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)]) and (
-        subprocess.call(
-            [uv, "pip", "install", "--python", str(PYTHON), "--require-hashes", "--compile-bytecode", "-r", str(lock)]
-        )
-        == 0
+    options = ["--python", str(PYTHON), "--require-hashes", "--compile-bytecode"]
+    done = (
+        succeeds([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
+        and subprocess.call([uv, "pip", "install", *options, "-r", str(lock)], pass_fds=(turn,)) == 0
     )
     if not done:
         say("uv could not do it, trying pip")
     return done
 
 
-def install_with_pip(lock: Path) -> None:
+def install_with_pip(lock: Path, turn: int) -> None:
     """Works without ensurepip: Debian's Python has none, but its pip can install into another Python."""
     if pip_version() >= OLDEST_PIP:
         run(
@@ -152,7 +158,7 @@ def install_with_pip(lock: Path) -> None:
             VENV.rmdir()
         sys.exit("marketbill: needs pip 22.3 or newer, or uv, and finds neither: install python3-pip, or uv.")
     options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--prefer-binary"]
-    show_progress([*pip, "install", *options, "--require-hashes", "-r", str(lock)])
+    show_progress([*pip, "install", *options, "--require-hashes", "-r", str(lock)], turn)
 
 
 def pip_version() -> "tuple[int, ...]":
@@ -163,12 +169,12 @@ def pip_version() -> "tuple[int, ...]":
     return tuple(int(part) for part in found.groups()) if found else (0, 0)
 
 
-def show_progress(command: "list[str]") -> None:
+def show_progress(command: "list[str]", turn: int) -> None:
     """Run pip, and show a package at a time instead of everything it prints; all of it when it fails."""
     env = dict(os.environ, PYTHONUNBUFFERED="1", PIP_ROOT_USER_ACTION="ignore")
     lines, packages = [], 0
     on_terminal = sys.stderr.isatty()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as pip:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, pass_fds=(turn,)) as pip:
         for line in pip.stdout or ():
             lines.append(line.decode(errors="replace").rstrip())
             found = re.match(r"(?:Collecting|Processing) (?:\S*/)?(\S+)", lines[-1])
