@@ -87,9 +87,11 @@ create table payment (
   decline jsonb,
   provider_fee bigint,
   available_on timestamptz,
+  release_on timestamptz,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   succeeded_at timestamptz,
+  booked_at timestamptz,
   settled_at timestamptz,
   available_at timestamptz,
   delivered_at timestamptz,
@@ -104,7 +106,9 @@ create index payment_reference_idx on payment (platform_id, reference);
 create index payment_buyer_idx on payment (platform_id, buyer_id, id);
 create index payment_awaiting_funds_idx on payment (platform_id, available_on)
   where settled_at is not null and available_at is null;
-create index payment_awaiting_release_idx on payment (platform_id, available_at)
+create index payment_awaiting_settlement_idx on payment (platform_id, succeeded_at)
+  where succeeded_at is not null and settled_at is null;
+create index payment_awaiting_release_idx on payment (platform_id, release_on)
   where available_at is not null and released_at is null;
 create index payment_awaiting_transfer_idx on payment (platform_id, released_at)
   where released_at is not null and transfers_planned_at is null;
@@ -165,9 +169,7 @@ create table transfer (
   reason text,
   source_charge text not null,
   provider_transfer text,
-  intent_id uuid not null,
-  attempts integer not null default 0,
-  next_attempt_at timestamptz not null,
+  intent_id uuid,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   sent_at timestamptz,
@@ -175,7 +177,7 @@ create table transfer (
   unique (platform_id, payment_id, seller_id),
   foreign key (platform_id, payment_id, seller_id) references payment_share
 );
-create index transfer_due_idx on transfer (platform_id, next_attempt_at) where status = 'PENDING';
+create index transfer_held_idx on transfer (platform_id, seller_id) where status = 'HELD';
 create index transfer_seller_idx on transfer (platform_id, seller_id, id);
 select marketbill_protect('transfer', 'select, insert, update');
 select marketbill_expose('transfer', 'select');
@@ -191,15 +193,12 @@ create table payout (
   provider_payout text,
   arrival_on timestamptz,
   intent_id uuid not null,
-  attempts integer not null default 0,
-  next_attempt_at timestamptz not null,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   paid_at timestamptz,
   primary key (platform_id, id),
   foreign key (platform_id, seller_id) references seller
 );
-create index payout_due_idx on payout (platform_id, next_attempt_at) where status = 'CREATED';
 create index payout_seller_idx on payout (platform_id, seller_id, id);
 create index payout_provider_idx on payout (platform_id, provider_payout);
 select marketbill_protect('payout', 'select, insert, update');

@@ -52,9 +52,11 @@ payment = Table(
     Column("decline", JSONB),
     Column("provider_fee", BigInteger),
     Column("available_on", Instant),
+    Column("release_on", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("succeeded_at", Instant),
+    Column("booked_at", Instant),
     Column("settled_at", Instant),
     Column("available_at", Instant),
     Column("delivered_at", Instant),
@@ -62,7 +64,7 @@ payment = Table(
     Column("transfers_planned_at", Instant),
     Column("trace", JSONB, nullable=False),
 )
-"""Milestones: succeeded (charged), settled (provider's fee known), available, delivered, released to the sellers."""
+"""Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available, delivered, released to the sellers."""
 
 payment_line = Table(
     "payment_line",

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Table, Text, Uuid
 
 from marketbill.db import Currency, Instant, metadata, platform_key
 
@@ -40,9 +40,7 @@ transfer = Table(
     Column("reason", Text),
     Column("source_charge", Text, nullable=False),
     Column("provider_transfer", Text),
-    Column("intent_id", Uuid, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Instant, nullable=False),
+    Column("intent_id", Uuid),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("sent_at", Instant),
@@ -61,8 +59,6 @@ payout = Table(
     Column("provider_payout", Text),
     Column("arrival_on", Instant),
     Column("intent_id", Uuid, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("paid_at", Instant),

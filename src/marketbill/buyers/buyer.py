@@ -1,0 +1,199 @@
+"""A buyer and his payment methods: the provider keeps the card, marketbill keeps its token and what may be shown of it."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, update
+
+from marketbill.actor import Actor
+from marketbill.db import Scope
+from marketbill.errors import InvalidInput, NotFound
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import BuyerId, PlatformId, new_id, parse_id, public_id
+from marketbill.platforms.credentials import provider_of
+from marketbill.platforms.keys import tenant
+from marketbill.provider.port import Provider
+from marketbill.buyers.model import buyer as table
+from marketbill.buyers.model import payment_method
+from marketbill.services import Services
+
+METHODS_MAX = 100
+_METHODS_OF = select(payment_method).where(
+    payment_method.c.platform_id == bindparam("platform"), payment_method.c.buyer_id == bindparam("buyers", type_=ARRAY(Uuid)).any_()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerDraft:
+    """What a buyer is made of; `external_ref` is the platform's own name for him, unique in the platform."""
+
+    name: str
+    email: str | None = None
+    external_ref: str | None = None
+
+
+async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: BuyerDraft) -> Row[Any]:
+    """Makes a buyer. His customer at the provider is made with his first payment method."""
+    platform = tenant(actor)
+    _check(draft)
+    body = {"name": draft.name, "email": draft.email, "external_ref": draft.external_ref}
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(scope, actor=actor.id, operation="buyerCreate", key=idempotency_key, body=body)
+        if claim.replay is not None:
+            return await load(scope, BuyerId(parse_id("buyer", claim.replay["id"])))
+        await _refuse_taken(scope, draft.external_ref)
+        buyer_id = BuyerId(new_id())
+        await scope.run(
+            insert(table).values(
+                platform_id=platform, id=buyer_id, **body, created_at=scope.now, updated_at=scope.now
+            )
+        )
+        await idempotency.finish(scope, claim, {"id": public_id("buyer", buyer_id)})
+        return await load(scope, buyer_id)
+
+
+async def attach_method(
+    services: Services, actor: Actor, *, idempotency_key: str, buyer_id: str, token: str
+) -> Row[Any]:
+    """Attaches a payment method by the token that the provider's own form gave (`pm_…`).
+
+    Raises NotFound, InvalidInput (a card number, or no token), Declined when the provider's check of the card fails,
+    Refused, Unknown.
+    """
+    platform = tenant(actor)
+    id = _own(actor, buyer_id)
+    check_token(token, path=("token",))
+    body = {"buyer_id": buyer_id, "token": token}
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="paymentMethodAttach", key=idempotency_key, body=body
+        )
+        if claim.replay is not None:
+            return await _load_method(scope, parse_id("payment method", claim.replay["id"]))
+        buyer = await load(scope, id, path=("buyerId",))
+        provider = await provider_of(services, scope)
+    customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
+    # From the request's own key: repeated after a crash, the provider attaches once.
+    key = hashlib.sha256(f"{actor.id}:{idempotency_key}".encode()).hexdigest()
+    attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")
+    async with services.db.write(platform) as scope:
+        method_id = new_id()
+        await scope.run(
+            insert(payment_method).values(
+                platform_id=platform,
+                id=method_id,
+                buyer_id=id,
+                provider_method=attached.id,
+                kind=attached.kind,
+                brand=attached.brand,
+                last4=attached.last4,
+                exp_month=attached.exp_month,
+                exp_year=attached.exp_year,
+                created_at=scope.now,
+            )
+        )
+        await idempotency.finish(scope, claim, {"id": public_id("payment method", method_id)})
+        return await _load_method(scope, method_id)
+
+
+async def load(scope: Scope, id: BuyerId, *, path: tuple[str, ...] = ()) -> Row[Any]:
+    """One buyer. Raises NotFound."""
+    row = await scope.first(select(table).where(table.c.platform_id == scope.platform, table.c.id == id))
+    if row is None:
+        raise NotFound("buyer", public_id("buyer", id), path=path)
+    return row
+
+
+async def by_ids(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
+    """The buyers among `ids` that exist, in one statement."""
+    statement = select(table).where(table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
+    return {row.id: row for row in await scope.rows(statement, {"platform": scope.platform, "ids": list(ids)})}
+
+
+async def methods_of(scope: Scope, buyers: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """The payment methods of each buyer, newest first, at most `METHODS_MAX` a buyer asked for."""
+    statement = _METHODS_OF.order_by(payment_method.c.id.desc()).limit(METHODS_MAX * max(1, len(buyers)))
+    found: dict[UUID, list[Row[Any]]] = {buyer: [] for buyer in buyers}
+    for row in await scope.rows(statement, {"platform": scope.platform, "buyers": list(buyers)}):
+        found[row.buyer_id].append(row)
+    return found
+
+
+async def load_method(scope: Scope, id: UUID, *, path: tuple[str, ...]) -> Row[Any]:
+    """A payment method with its buyer's customer at the provider. Raises NotFound."""
+    row = await scope.first(
+        select(payment_method, table.c.provider_customer)
+        .join(table, (table.c.platform_id == payment_method.c.platform_id) & (table.c.id == payment_method.c.buyer_id))
+        .where(payment_method.c.platform_id == scope.platform, payment_method.c.id == id)
+    )
+    if row is None:
+        raise NotFound("payment method", public_id("payment method", id), path=path)
+    return row
+
+
+def _own(actor: Actor, text: str) -> BuyerId:
+    id = BuyerId(parse_id("buyer", text, path=("buyerId",)))
+    if actor.buyer is not None and actor.buyer != id:
+        raise NotFound("buyer", text, path=("buyerId",))
+    return id
+
+
+async def _make_customer(services: Services, platform: PlatformId, provider: Provider, buyer: Row[Any]) -> str:
+    # The buyer's own id is the key: however often this runs, the provider makes one customer.
+    name = public_id("buyer", buyer.id)
+    customer = await provider.create_customer(
+        key=f"{name}:customer", name=buyer.name, email=buyer.email, metadata={"marketbill_buyer": name}
+    )
+    async with services.db.write(platform) as scope:
+        await scope.run(
+            update(table)
+            .where(table.c.platform_id == platform, table.c.id == buyer.id)
+            .values(provider_customer=customer, updated_at=scope.now)
+        )
+    return customer
+
+
+async def _load_method(scope: Scope, id: UUID) -> Row[Any]:
+    row = await scope.first(
+        select(payment_method).where(payment_method.c.platform_id == scope.platform, payment_method.c.id == id)
+    )
+    assert row is not None
+    return row
+
+
+async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:
+    if external_ref is None:
+        return
+    taken = await scope.scalar(
+        select(table.c.id).where(table.c.platform_id == scope.platform, table.c.external_ref == external_ref)
+    )
+    if taken is not None:
+        raise InvalidInput(
+            f"The buyer {public_id('buyer', taken)} has this external reference already.",
+            path=("externalRef",),
+            constraint="unique in the platform",
+        )
+
+
+def _check(draft: BuyerDraft) -> None:
+    if not 1 <= len(draft.name) <= 200:
+        raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
+    if draft.email is not None and (len(draft.email) > 254 or "@" not in draft.email):
+        raise InvalidInput("This is not an e-mail address.", path=("email",), constraint="name@host.domain")
+    if draft.external_ref is not None and not 1 <= len(draft.external_ref) <= 100:
+        raise InvalidInput(
+            "An external reference has 1 to 100 characters.", path=("externalRef",), constraint="1..100 characters"
+        )
+
+
+def check_token(token: str, *, path: tuple[str, ...]) -> None:
+    """Raises InvalidInput for what is not a provider's token; a card number must never come in."""
+    if not token.startswith("pm_") or not token.replace("_", "").isalnum() or not 4 <= len(token) <= 100:
+        raise InvalidInput(
+            "Give the provider's token of the payment method (pm_…), never a card number.",
+            path=path,
+            constraint="pm_…",
+        )

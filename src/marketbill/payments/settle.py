@@ -1,0 +1,252 @@
+"""Settling: what the provider says of charges becomes journal entries, whole batches in one transaction.
+
+Facts may come in any order and more than once; each milestone of a payment is booked once, because the payment's row is
+locked and says what is booked already (and the journal's keys say it a second time).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, update
+
+from marketbill.db import WriteScope
+from marketbill.events import outbox
+from marketbill.ids import PaymentId, PlatformId, public_id
+from marketbill.ledger import journal
+from marketbill.ledger.journal import JournalEntry
+from marketbill.payments import booking
+from marketbill.payments.model import PaymentStatus, payment, payment_share
+from marketbill.provider.port import BalanceTransaction
+from marketbill.services import Services
+
+#: Payments booked in one transaction.
+BATCH_MAX = 200
+_ROUNDS_MAX = 500
+
+_LOCKED = (
+    select(payment)
+    .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
+    .order_by(payment.c.id)
+    .with_for_update()
+)
+_SHARES = (
+    select(payment_share)
+    .where(
+        payment_share.c.platform_id == bindparam("platform"),
+        payment_share.c.payment_id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
+    )
+    .order_by(payment_share.c.payment_id, payment_share.c.seller_id)
+)
+_FUNDS_DUE = (
+    select(payment)
+    .where(
+        payment.c.platform_id == bindparam("platform"),
+        payment.c.settled_at.is_not(None),
+        payment.c.available_at.is_(None),
+        payment.c.available_on <= bindparam("now"),
+    )
+    .order_by(payment.c.available_on)
+    .limit(BATCH_MAX)
+    .with_for_update(skip_locked=True)
+)
+_RELEASE_DUE = (
+    select(payment)
+    .where(
+        payment.c.platform_id == bindparam("platform"),
+        payment.c.available_at.is_not(None),
+        payment.c.released_at.is_(None),
+        payment.c.release_on <= bindparam("now"),
+    )
+    .order_by(payment.c.release_on)
+    .limit(BATCH_MAX)
+    .with_for_update(skip_locked=True)
+)
+_RECORD = (
+    update(payment)
+    .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("payment"))
+    .values({name: bindparam(f"new_{name}") for name in (
+        "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
+        "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at",
+        "released_at", "updated_at",
+    )})
+)  # fmt: skip
+
+
+class ChargeMismatch(Exception):
+    """The provider charged another amount or currency than the payment says: never booked, always an alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeFact:
+    """What the provider says of a payment's charge. `transaction` is None until its fee is known."""
+
+    payment: PaymentId
+    provider_payment: str
+    charge: str
+    amount: int
+    currency: str
+    occurred_at: datetime
+    transaction: BalanceTransaction | None = None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A payment on its way through the milestones of one transaction."""
+
+    row: Row[Any]
+    shares: list[Row[Any]]
+    values: dict[str, Any]
+    entries: list[JournalEntry]
+
+    def post(self, entry: JournalEntry | None) -> None:
+        if entry is not None:
+            self.entries.append(entry)
+
+
+async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
+    """Books charges within a transaction; facts of payments that are not ours are passed over.
+
+    Raises ChargeMismatch.
+    """
+    merged = _merge(facts)
+    rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(merged)})
+    steps = await _open(scope, rows)
+    for step in steps:
+        fact = merged[PaymentId(step.row.id)]
+        _book_charge(step, fact)
+        if fact.transaction is not None:
+            _book_provider_fee(step, fact, fact.transaction)
+            _make_available(step, scope.now, already=fact.transaction.status == "available")
+            _release(step, scope.now)
+    await _record(scope, steps)
+
+
+async def funds_available(services: Services, platform: PlatformId) -> None:
+    """Books the funds that the provider has made available since, and releases what is due with them."""
+    for _ in range(_ROUNDS_MAX):
+        async with services.db.write(platform) as scope:
+            rows = await scope.rows(_FUNDS_DUE, {"platform": platform, "now": scope.now})
+            steps = await _open(scope, rows)
+            for step in steps:
+                _make_available(step, scope.now)
+                _release(step, scope.now)
+            await _record(scope, steps)
+        if len(rows) < BATCH_MAX:
+            return
+
+
+async def release_due(services: Services, platform: PlatformId) -> None:
+    """Releases to the sellers every payment whose funds are there and whose hold is over."""
+    for _ in range(_ROUNDS_MAX):
+        async with services.db.write(platform) as scope:
+            rows = await scope.rows(_RELEASE_DUE, {"platform": platform, "now": scope.now})
+            steps = await _open(scope, rows)
+            for step in steps:
+                _release(step, scope.now)
+            await _record(scope, steps)
+        if len(rows) < BATCH_MAX:
+            return
+
+
+def release_on(hold_from: str, hold_days: int, *, succeeded_at: datetime | None, delivered_at: datetime | None) -> datetime | None:
+    """The instant from which a payment may be released; None while the event that starts its hold is awaited."""
+    start = succeeded_at if hold_from == "CAPTURE" else delivered_at
+    return start + timedelta(days=hold_days) if start is not None else None
+
+
+def _merge(facts: Sequence[ChargeFact]) -> dict[PaymentId, ChargeFact]:
+    merged: dict[PaymentId, ChargeFact] = {}
+    for fact in facts:
+        known = merged.get(fact.payment)
+        if known is not None:
+            fact = replace(
+                known,
+                transaction=known.transaction or fact.transaction,
+                occurred_at=min(known.occurred_at, fact.occurred_at),
+            )
+        merged[fact.payment] = fact
+    return merged
+
+
+async def _open(scope: WriteScope, rows: Sequence[Row[Any]]) -> list[_Progress]:
+    if not rows:
+        return []
+    shares: dict[UUID, list[Row[Any]]] = {row.id: [] for row in rows}
+    for share in await scope.rows(_SHARES, {"platform": scope.platform, "ids": list(shares)}):
+        shares[share.payment_id].append(share)
+    return [_Progress(row, shares[row.id], dict(row._mapping), []) for row in rows]
+
+
+def _book_charge(step: _Progress, fact: ChargeFact) -> None:
+    row, values = step.row, step.values
+    if values["booked_at"] is not None:
+        return
+    if (fact.amount, fact.currency) != (row.gross, row.currency):
+        raise ChargeMismatch(
+            f"{public_id('payment', row.id)}: charged {fact.amount} {fact.currency}, sold {row.gross} {row.currency}"
+        )
+    values["status"] = PaymentStatus.SUCCEEDED
+    values["provider_payment"] = fact.provider_payment
+    values["provider_charge"] = fact.charge
+    values["next_action"] = values["decline"] = None
+    values["succeeded_at"] = values["succeeded_at"] or fact.occurred_at
+    values["booked_at"] = fact.occurred_at
+    values["release_on"] = release_on(
+        row.hold_from, row.hold_days, succeeded_at=values["succeeded_at"], delivered_at=values["delivered_at"]
+    )
+    step.post(booking.charge(row, step.shares, fact.occurred_at))
+    step.post(booking.split(row, step.shares, fact.occurred_at))
+
+
+def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction) -> None:
+    row, values = step.row, step.values
+    if values["settled_at"] is not None:
+        return
+    if (transaction.amount, transaction.currency) != (row.gross, row.currency):
+        raise ChargeMismatch(
+            f"{public_id('payment', row.id)}: the provider settles {transaction.amount} {transaction.currency} for a sale of"
+            f" {row.gross} {row.currency}; a balance in the sale's own currency is needed"
+        )
+    values["settled_at"] = fact.occurred_at
+    values["provider_balance_transaction"] = transaction.id
+    values["provider_fee"] = transaction.fee
+    values["available_on"] = transaction.available_on
+    step.post(booking.provider_fee(row, transaction.fee, transaction.id, fact.occurred_at))
+
+
+def _make_available(step: _Progress, now: datetime, *, already: bool = False) -> None:
+    values = step.values
+    if values["available_at"] is not None or not (already or values["available_on"] <= now):
+        return
+    values["available_at"] = now
+    step.post(booking.funds_available(step.row, values["provider_fee"], now))
+
+
+def _release(step: _Progress, now: datetime) -> None:
+    values = step.values
+    due = values["release_on"]
+    if values["available_at"] is None or values["released_at"] is not None or due is None or due > now:
+        return
+    values["released_at"] = now
+    step.post(booking.release(step.row, step.shares, now))
+
+
+async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
+    if not steps:
+        return
+    names = [name[4:] for name in _RECORD.compile().params if name.startswith("new_")]
+    await scope.run(
+        _RECORD,
+        [
+            {"platform": scope.platform, "payment": step.row.id}
+            | {f"new_{name}": step.values[name] for name in names}
+            | {"new_updated_at": scope.now}
+            for step in steps
+        ],
+    )
+    if any(step.values["released_at"] is not None for step in steps):
+        await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
+    await journal.post_all(scope, [entry for step in steps for entry in step.entries])

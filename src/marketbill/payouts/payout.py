@@ -1,0 +1,276 @@
+"""Payouts: from a seller's provider account to his bank, on request. The money is claimed in the ledger first."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from marketbill.actor import Actor
+from marketbill.db import Scope, WriteScope
+from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
+from marketbill.events import outbox
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import PayoutId, PlatformId, SellerId, new_id, parse_id, public_id
+from marketbill.ledger import balances, chart, journal
+from marketbill.ledger.journal import GuardBroken, JournalEntry, Posting, Source
+from marketbill.money import decimal_text, exponent
+from marketbill.payouts.model import PayoutStatus, payout
+from marketbill.platforms.credentials import provider_of
+from marketbill.platforms.keys import tenant
+from marketbill.provider import intent as intents
+from marketbill.provider.intent import Intent
+from marketbill.provider.port import PROVIDER_ERRORS, Payout, Provider
+from marketbill.provider.retry import Action
+from marketbill.sellers import seller as sellers
+from marketbill.services import Services
+
+CREATE_PAYOUT = "create_payout"
+BATCH_MAX = 50
+CALLS_MAX = 8
+_ROUNDS_MAX = 200
+_ONE = (payout.c.platform_id == bindparam("platform")) & (payout.c.id == bindparam("payout"))
+_LOCK = select(payout).where(_ONE).with_for_update()
+_FROM_PROVIDER = {
+    "pending": PayoutStatus.CREATED,
+    "in_transit": PayoutStatus.IN_TRANSIT,
+    "paid": PayoutStatus.PAID,
+    "failed": PayoutStatus.FAILED,
+    "canceled": PayoutStatus.CANCELED,
+}
+_RETURNED = (PayoutStatus.FAILED, PayoutStatus.CANCELED, PayoutStatus.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutDraft:
+    """A payout as requested; without `amount` (minor units) everything that is available is paid out."""
+
+    seller_id: str
+    currency: str
+    amount: int | None = None
+
+
+async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: PayoutDraft) -> Row[Any]:
+    """Claims the money in the ledger (J7) and leaves the call to the worker.
+
+    Raises NotFound, InvalidInput, SellerNotAllowed (gate PAYOUT), InsufficientFunds.
+    """
+    platform = tenant(actor)
+    exponent(draft.currency, path=("currency",))
+    if draft.amount is not None and draft.amount <= 0:
+        raise InvalidInput("The amount must be more than zero.", path=("amount",), constraint="> 0")
+    seller_id = SellerId(parse_id("seller", draft.seller_id, path=("sellerId",)))
+    if actor.seller is not None and actor.seller != seller_id:
+        raise NotFound("seller", draft.seller_id, path=("sellerId",))
+    body = {"seller_id": draft.seller_id, "currency": draft.currency, "amount": draft.amount}
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="payoutCreate", key=idempotency_key, body=body
+        )
+        if claim.replay is not None:
+            return await load(scope, PayoutId(parse_id("payout", claim.replay["id"])))
+        seller = await sellers.load(scope, seller_id, path=("sellerId",), lock=True)
+        _gate(seller)
+        amount = draft.amount or await _available(scope, seller_id, draft.currency)
+        row = await _insert(scope, seller, draft.currency, amount)
+        await idempotency.finish(scope, claim, {"id": public_id("payout", row.id)})
+        await outbox.enqueue(scope, "execute_payouts", str(platform))
+        await _claim_money(scope, row)
+        return row
+
+
+async def load(scope: Scope, id: PayoutId, *, path: tuple[str, ...] = ()) -> Row[Any]:
+    """One payout. Raises NotFound."""
+    row = await scope.first(select(payout).where(_ONE), {"platform": scope.platform, "payout": id})
+    if row is None:
+        raise NotFound("payout", public_id("payout", id), path=path)
+    return row
+
+
+async def execute_payouts(services: Services, platform: PlatformId) -> None:
+    """Asks the provider for every payout that is due now; safe to run in many workers at once."""
+    for _ in range(_ROUNDS_MAX):
+        async with services.db.write(platform) as scope:
+            claimed = await intents.claim_due(scope, [CREATE_PAYOUT], BATCH_MAX)
+            provider = await provider_of(services, scope) if claimed else None
+        if provider is None:
+            return
+        gate = asyncio.Semaphore(CALLS_MAX)
+        await asyncio.gather(*(_execute(services, platform, provider, intent, gate) for intent in claimed))
+        if len(claimed) < BATCH_MAX:
+            return
+
+
+async def apply(scope: WriteScope, id: PayoutId, told: Payout) -> None:
+    """What the provider says of a payout, in any order: `failed` wins over `paid`, nothing else goes back (J8)."""
+    row = await scope.first(_LOCK, {"platform": scope.platform, "payout": id})
+    if row is None:
+        return
+    current, new = PayoutStatus(row.status), _FROM_PROVIDER[told.status]
+    values: dict[str, Any] = {"provider_payout": told.id, "arrival_on": told.arrival_date}
+    entry: JournalEntry | None = None
+    if current in _RETURNED or (current is PayoutStatus.PAID and new is not PayoutStatus.FAILED):
+        return
+    if new is PayoutStatus.PAID:
+        entry = _paid(row, scope)
+        values |= {"status": new, "paid_at": scope.now}
+    elif new in _RETURNED:
+        entry = _returned(row, scope, after_paid=current is PayoutStatus.PAID)
+        values |= {"status": new, "reason": told.failure_code or new.lower()}
+    elif (current, new) != (PayoutStatus.IN_TRANSIT, PayoutStatus.CREATED):
+        values["status"] = new
+    await _update(scope, row.id, values)
+    await journal.post_all(scope, [entry] if entry else [])
+
+
+async def _execute(
+    services: Services, platform: PlatformId, provider: Provider, intent: Intent, gate: asyncio.Semaphore
+) -> None:
+    async with gate:
+        try:
+            told = await _send(services, platform, provider, intent)
+        except PROVIDER_ERRORS as error:
+            async with services.db.write(platform) as scope:
+                decision = await intents.record_failure(
+                    scope, intent, error, jitter=random.random(), held_for=intent.request["account_id"]
+                )
+                row = await scope.first(_LOCK, {"platform": platform, "payout": intent.subject_id})
+                if row is None or row.status != PayoutStatus.CREATED:
+                    return
+                reason = error.failure.message[:500]
+                if decision.action in (Action.GIVE_UP, Action.FINAL):
+                    await _update(scope, row.id, {"status": PayoutStatus.REFUSED, "reason": reason})
+                    await journal.post_all(scope, [_returned(row, scope, after_paid=False)])
+                else:
+                    await _update(scope, row.id, {"reason": reason})
+            return
+        async with services.db.write(platform) as scope:
+            await intents.record_success(scope, intent, told.id)
+            await apply(scope, PayoutId(intent.subject_id), told)
+
+
+async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Payout:
+    account = intent.request["account_id"]
+    if intent.look_up_first:
+        for found in await provider.find_payouts(account, created_from=intent.created_at - timedelta(minutes=5)):
+            if found.intent_key is not None and found.intent_key.startswith(intents.intent_key(intent.id)):
+                return found
+        async with services.db.write(platform) as scope:
+            intent = await intents.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
+    return await provider.create_payout(
+        account,
+        key=intent.key,
+        amount=intent.request["amount"],
+        currency=intent.request["currency"],
+        metadata={"marketbill_payout": public_id("payout", intent.subject_id), "marketbill_intent": intent.key},
+    )
+
+
+def _gate(seller: Row[Any]) -> None:
+    if seller.provider_account is None or not seller.payouts_enabled:
+        raise SellerNotAllowed(
+            f"{seller.name} cannot be paid out yet: the provider still needs something from him.",
+            seller_id=public_id("seller", seller.id),
+            gate="PAYOUT",
+            path=("sellerId",),
+        )
+
+
+async def _available(scope: Scope, seller_id: SellerId, currency: str) -> int:
+    amount = await _custody(scope, seller_id, currency)
+    if amount <= 0:
+        raise InsufficientFunds(
+            "There is nothing to pay out in this currency.", available_minor=0, currency=currency, path=("amount",)
+        )
+    return amount
+
+
+async def _custody(scope: Scope, seller_id: SellerId, currency: str) -> int:
+    ref = chart.custody_available(seller_id, currency)
+    account = (await balances.accounts_by_refs(scope, [ref])).get(ref)
+    return account.balance if account else 0
+
+
+async def _insert(scope: WriteScope, seller: Row[Any], currency: str, amount: int) -> Row[Any]:
+    id = new_id()
+    intent = await intents.open_intent(
+        scope,
+        kind=CREATE_PAYOUT,
+        subject_id=id,
+        request={"account_id": seller.provider_account, "amount": amount, "currency": currency},
+        send_now=False,
+    )
+    row = await scope.first(
+        insert(payout)
+        .values(
+            platform_id=scope.platform,
+            id=id,
+            seller_id=seller.id,
+            currency=currency,
+            amount=amount,
+            status=PayoutStatus.CREATED,
+            intent_id=intent.id,
+            created_at=scope.now,
+            updated_at=scope.now,
+        )
+        .returning(payout)
+    )
+    assert row is not None
+    return row
+
+
+async def _claim_money(scope: WriteScope, row: Row[Any]) -> None:
+    seller_id, currency = SellerId(row.seller_id), row.currency
+    posting = Posting(
+        chart.custody_in_transit(seller_id, currency), chart.custody_available(seller_id, currency), row.amount
+    )
+    try:
+        await journal.post_all(scope, [_entry(row, scope, "payout-created", "Payout", posting)])
+    except GuardBroken as broken:
+        available = await _custody(scope, seller_id, currency)
+        raise InsufficientFunds(
+            f"Only {decimal_text(available, currency)} {currency} is available.",
+            available_minor=available,
+            currency=currency,
+            path=("amount",),
+        ) from broken
+
+
+def _paid(row: Row[Any], scope: WriteScope) -> JournalEntry:
+    seller_id, currency = SellerId(row.seller_id), row.currency
+    posting = Posting(
+        chart.custody_owed(seller_id, currency), chart.custody_in_transit(seller_id, currency), row.amount
+    )
+    return _entry(row, scope, "payout-paid", "Paid out", posting)
+
+
+def _returned(row: Row[Any], scope: WriteScope, *, after_paid: bool) -> JournalEntry:
+    seller_id, currency = SellerId(row.seller_id), row.currency
+    source = chart.custody_owed(seller_id, currency) if after_paid else chart.custody_in_transit(seller_id, currency)
+    posting = Posting(chart.custody_available(seller_id, currency), source, row.amount)
+    return _entry(row, scope, "payout-failed", "Payout came back", posting)
+
+
+def _entry(row: Row[Any], scope: WriteScope, kind: str, words: str, posting: Posting) -> JournalEntry:
+    id = public_id("payout", row.id)
+    return JournalEntry(
+        key=f"{kind}:{id}",
+        kind=kind,
+        source=Source("payout", row.id),
+        postings=(posting,),
+        effective_at=scope.now,
+        description=f"{words} {id}",
+        reason={"seller": public_id("seller", row.seller_id)},
+    )
+
+
+async def _update(scope: WriteScope, id: UUID, values: dict[str, Any]) -> None:
+    await scope.run(
+        update(payout)
+        .where(payout.c.platform_id == scope.platform, payout.c.id == id)
+        .values(**values, updated_at=scope.now)
+    )

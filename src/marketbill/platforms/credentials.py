@@ -1,0 +1,132 @@
+"""A platform's payment provider credentials: encrypted at rest, checked against the provider before they are kept."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+
+from marketbill.actor import Actor
+from marketbill.crypto import Vault
+from marketbill.db import Scope, WriteScope
+from marketbill.errors import InvalidInput, ProviderNotConnected
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import PlatformId, public_id
+from marketbill.platforms.keys import tenant
+from marketbill.platforms.model import provider_credential
+from marketbill.provider.port import PlatformAccount, Provider, Refused, WebhookSecrets
+from marketbill.services import Services
+
+_SECRET_KEY = select(provider_credential.c.secret_key).where(provider_credential.c.platform_id == bindparam("platform"))
+_WEBHOOK_CREDENTIALS = select(
+    provider_credential.c.webhook_secret,
+    provider_credential.c.connect_webhook_secret,
+    provider_credential.c.livemode,
+).where(provider_credential.c.platform_id == bindparam("platform"))
+
+
+async def provider_of(services: Services, scope: Scope) -> Provider:
+    """The provider of the scope's platform. Raises ProviderNotConnected."""
+    sealed = await scope.scalar(_SECRET_KEY, {"platform": scope.platform})
+    if sealed is None:
+        raise ProviderNotConnected
+    return open_provider(services, scope.platform, sealed)
+
+
+def open_provider(services: Services, platform: PlatformId, sealed: str) -> Provider:
+    """The provider of a platform whose sealed secret key the caller has read."""
+    return services.provider(services.vault.decrypt(sealed, context=f"{platform}:provider_credential:secret_key"))
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCredentials:
+    """What a webhook is checked against; the secrets of the platform's own events and of its connected accounts'."""
+
+    secrets: tuple[str, str]
+    livemode: bool
+
+
+async def webhook_credentials(vault: Vault, scope: Scope) -> WebhookCredentials | None:
+    """None when the platform is unknown or has not connected its provider."""
+    row = await scope.first(_WEBHOOK_CREDENTIALS, {"platform": scope.platform})
+    if row is None:
+        return None
+
+    def unseal(column: str) -> str:
+        return vault.decrypt(getattr(row, column), context=f"{scope.platform}:provider_credential:{column}")
+
+    return WebhookCredentials((unseal("webhook_secret"), unseal("connect_webhook_secret")), row.livemode)
+
+
+async def provider_connect(services: Services, actor: Actor, *, idempotency_key: str, secret_key: str) -> PlatformAccount:
+    """Checks a Stripe secret key, registers our webhook endpoints with it and keeps key and signing secrets encrypted.
+
+    A second call with another key replaces the first. Raises InvalidInput when the provider does not know the key or
+    it belongs to another mode, ProviderUnavailable when the provider cannot be reached (nothing is kept then).
+    """
+    platform = tenant(actor)
+    body = {"key": services.vault.hash(secret_key).hex()}
+    _check_form(services, secret_key)
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="providerConnect", key=idempotency_key, body=body
+        )
+    if claim.replay is not None:
+        return PlatformAccount(**claim.replay)
+    account, secrets = await _register(services, platform, secret_key)
+    async with services.db.write(platform) as scope:
+        await _keep(services, scope, secret_key, account, secrets)
+        answer = {
+            "id": account.id,
+            "country": account.country,
+            "default_currency": account.default_currency,
+            "livemode": account.livemode,
+        }
+        await idempotency.finish(scope, claim, answer)
+    return account
+
+
+def _check_form(services: Services, secret_key: str) -> None:
+    if not secret_key.startswith(("sk_", "rk_")) or not 20 <= len(secret_key) <= 255:
+        raise InvalidInput(
+            "This is not a Stripe secret key: it begins with sk_ or rk_.", path=("secretKey",), constraint="sk_… or rk_…"
+        )
+    if services.settings.provider_base_url and secret_key.startswith(("sk_live_", "rk_live_")):
+        raise InvalidInput(
+            "A live Stripe key must not be given to the sandbox: unset SANDBOX_URL and set STRIPE_SECRET_KEY first.",
+            path=("secretKey",),
+            constraint="a sandbox key",
+        )
+
+
+async def _register(services: Services, platform: PlatformId, secret_key: str) -> tuple[PlatformAccount, WebhookSecrets]:
+    provider = services.provider(secret_key)
+    url = f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', platform)}"
+    try:
+        account = await provider.account()
+        return account, await provider.create_webhook_endpoints(url)
+    except Refused as refusal:
+        if refusal.failure.status == 401:
+            raise InvalidInput("The provider does not know this secret key.", path=("secretKey",)) from None
+        raise
+
+
+async def _keep(
+    services: Services, scope: WriteScope, secret_key: str, account: PlatformAccount, secrets: WebhookSecrets
+) -> None:
+    def seal(column: str, text: str) -> str:
+        return services.vault.encrypt(text, context=f"{scope.platform}:provider_credential:{column}")
+
+    values = {
+        "secret_key": seal("secret_key", secret_key),
+        "secret_key_hint": secret_key[-4:],
+        "webhook_secret": seal("webhook_secret", secrets.platform),
+        "connect_webhook_secret": seal("connect_webhook_secret", secrets.connect),
+        "provider_account": account.id,
+        "livemode": account.livemode,
+        "updated_at": scope.now,
+    }
+    await scope.run(
+        insert(provider_credential)
+        .values(platform_id=scope.platform, created_at=scope.now, **values)
+        .on_conflict_do_update(index_elements=["platform_id"], set_=values)
+    )

@@ -1,0 +1,117 @@
+"""The platform's fee rule, in versions: a new one takes over for new payments, an old one is never edited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, insert, select
+
+from marketbill.actor import Actor
+from marketbill.db import Scope, WriteScope
+from marketbill.errors import InvalidInput
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import new_id, parse_id, public_id
+from marketbill.platforms.keys import tenant
+from marketbill.platforms.model import fee_rule as table
+from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.services import Services
+
+VERSIONS_MAX = 1000
+_CURRENT = select(table).where(table.c.platform_id == bindparam("platform")).order_by(table.c.version.desc()).limit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRuleDraft:
+    """A fee rule to be published: `percent` of `base`, plus a fixed amount per currency (minor units)."""
+
+    percent: Decimal
+    fixed: Mapping[str, int]
+    fixed_scope: FixedScope
+    base: FeeBase
+    fee_tax_mode: FeeTaxMode
+
+    def rule(self, id: str, version: int) -> FeeRule:
+        """The rule with its name. Raises InvalidInput naming the wrong field."""
+        try:
+            return FeeRule(id, version, self.percent, self.fixed, self.fixed_scope, self.base, self.fee_tax_mode)
+        except InvalidInput as error:
+            error.path = ("feeRule", *error.path)
+            raise
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "percent": str(self.percent),
+            "fixed": dict(self.fixed),
+            "fixed_scope": self.fixed_scope,
+            "base": self.base,
+            "fee_tax_mode": self.fee_tax_mode,
+        }
+
+
+async def publish(services: Services, actor: Actor, *, idempotency_key: str, draft: FeeRuleDraft) -> Row[Any]:
+    """Publishes the next version, in force from now on."""
+    platform = tenant(actor)
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="feeRulePublish", key=idempotency_key, body=draft.body()
+        )
+        if claim.replay is not None:
+            id = parse_id("fee rule", claim.replay["id"])
+            row = await scope.first(select(table).where(table.c.platform_id == platform, table.c.id == id))
+            assert row is not None
+            return row
+        row = await add(scope, draft)
+        await idempotency.finish(scope, claim, {"id": public_id("fee rule", row.id)})
+        return row
+
+
+async def add(scope: WriteScope, draft: FeeRuleDraft) -> Row[Any]:
+    """Adds the next version within a transaction."""
+    newest = await scope.scalar(select(func.max(table.c.version)).where(table.c.platform_id == scope.platform))
+    id, version = new_id(), (newest or 0) + 1
+    draft.rule(public_id("fee rule", id), version)
+    if version > VERSIONS_MAX:
+        raise InvalidInput(f"A platform has at most {VERSIONS_MAX} versions of its fee rule.", path=("feeRule",))
+    row = await scope.first(
+        insert(table)
+        .values(
+            platform_id=scope.platform,
+            id=id,
+            version=version,
+            percent=draft.percent,
+            fixed=dict(draft.fixed),
+            fixed_scope=draft.fixed_scope,
+            base=draft.base,
+            fee_tax_mode=draft.fee_tax_mode,
+            created_at=scope.now,
+        )
+        .returning(table)
+    )
+    assert row is not None
+    return row
+
+
+async def current(scope: Scope) -> Row[Any]:
+    """The version in force."""
+    row = await scope.first(_CURRENT, {"platform": scope.platform})
+    assert row is not None, "a platform is never without a fee rule"
+    return row
+
+
+async def listing(scope: Scope) -> list[Row[Any]]:
+    """All versions, newest first."""
+    return list(await scope.rows(_CURRENT.limit(VERSIONS_MAX), {"platform": scope.platform}))
+
+
+def rule_of(row: Row[Any]) -> FeeRule:
+    """The pure rule of a stored version."""
+    return FeeRule(
+        id=public_id("fee rule", row.id),
+        version=row.version,
+        percent=row.percent,
+        fixed=row.fixed,
+        fixed_scope=FixedScope(row.fixed_scope),
+        base=FeeBase(row.base),
+        fee_tax_mode=FeeTaxMode(row.fee_tax_mode),
+    )

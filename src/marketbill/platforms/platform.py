@@ -1,0 +1,164 @@
+"""A platform: its name, place, default currency, tax on its fee, and the rule by which sellers' money is held."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, update
+
+from marketbill.actor import Actor, Role
+from marketbill.db import Scope
+from marketbill.errors import InvalidInput, NotFound, StateConflict
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import PlatformId, parse_id, public_id
+from marketbill.money import exponent
+from marketbill.platforms import fee_rule, keys
+from marketbill.platforms.fee_rule import FeeRuleDraft
+from marketbill.platforms.model import platform as table
+from marketbill.rules.tax import PlatformTax
+from marketbill.services import Services
+
+HOLD_FROM = ("CAPTURE", "DELIVERY")
+HOLD_DAYS_MAX = 90
+_NAME_LENGTH_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDraft:
+    """What a platform is made of. `fee_tax_rate` is the percentage of tax on its own fee, at home.
+
+    Sellers' money is released `hold_days` after `hold_from` (CAPTURE of the payment, or DELIVERY of the order).
+    """
+
+    name: str
+    country: str
+    default_currency: str
+    fee_tax_rate: Decimal
+    hold_from: str
+    hold_days: int
+    fee_rule: FeeRuleDraft
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedPlatform:
+    """A new platform and its first operator key, which is never shown again."""
+
+    platform: Row[Any]
+    operator_key: str
+
+
+async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: PlatformDraft) -> CreatedPlatform:
+    """Makes a platform with its first fee rule and its first operator key. Only for the bootstrap key."""
+    assert actor.role is Role.BOOTSTRAP
+    _check(draft.name, draft.country, draft.default_currency, draft.fee_tax_rate, draft.hold_from, draft.hold_days)
+    # The tenant's id comes from the idempotency key, so that a repeated request finds the tenant it made.
+    seed = services.vault.hash(f"platformCreate:{idempotency_key}")
+    id = PlatformId(UUID(bytes=hashlib.sha256(seed).digest()[:16], version=8))
+    body = {
+        "name": draft.name,
+        "country": draft.country,
+        "default_currency": draft.default_currency,
+        "fee_tax_rate": str(draft.fee_tax_rate),
+        "hold": [draft.hold_from, draft.hold_days],
+        "fee_rule": draft.fee_rule.body(),
+    }
+    async with services.db.write(id) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="platformCreate", key=idempotency_key, body=body
+        )
+        context = f"{id}:idempotency:{idempotency_key}"
+        if claim.replay is not None:
+            secret = services.vault.decrypt(claim.replay["secret"], context=context)
+            return CreatedPlatform(await load(scope), secret)
+        await scope.run(
+            insert(table).values(
+                platform_id=id,
+                name=draft.name,
+                country=draft.country,
+                default_currency=draft.default_currency,
+                fee_tax_rate=draft.fee_tax_rate,
+                hold_from=draft.hold_from,
+                hold_days=draft.hold_days,
+                created_at=scope.now,
+                updated_at=scope.now,
+                version=1,
+            )
+        )
+        await fee_rule.add(scope, draft.fee_rule)
+        _, secret = await keys.add(services, scope, name="First operator key", role=Role.OPERATOR)
+        await idempotency.finish(scope, claim, {"secret": services.vault.encrypt(secret, context=context)})
+        return CreatedPlatform(await load(scope), secret)
+
+
+async def change(
+    services: Services,
+    actor: Actor,
+    *,
+    idempotency_key: str,
+    changes: Mapping[str, Any],
+    expected_version: int | None = None,
+) -> Row[Any]:
+    """Changes some of name, default_currency, fee_tax_rate, hold_from and hold_days. Only new payments follow.
+
+    Raises StateConflict when `expected_version` is not the current one.
+    """
+    platform = keys.tenant(actor)
+    body = {name: str(value) for name, value in changes.items()} | {"expected": expected_version}
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="platformUpdate", key=idempotency_key, body=body
+        )
+        if claim.replay is not None:
+            return await load(scope)
+        row = (await scope.rows(select(table).where(table.c.platform_id == platform).with_for_update()))[0]
+        if expected_version is not None and row.version != expected_version:
+            raise StateConflict(
+                f"The platform is at version {row.version}: read it again before changing it.",
+                current_state=str(row.version),
+                path=("expectedVersion",),
+            )
+        new = {**row._mapping, **changes}
+        _check(
+            new["name"], row.country, new["default_currency"], new["fee_tax_rate"], new["hold_from"], new["hold_days"]
+        )
+        await scope.run(
+            update(table)
+            .where(table.c.platform_id == platform)
+            .values(**changes, updated_at=scope.now, version=row.version + 1)
+        )
+        await idempotency.finish(scope, claim, {"id": public_id("platform", platform)})
+        return await load(scope)
+
+
+async def load(scope: Scope) -> Row[Any]:
+    """The scope's platform. Raises NotFound."""
+    row = await scope.first(select(table).where(table.c.platform_id == scope.platform))
+    if row is None:
+        raise NotFound("platform", public_id("platform", scope.platform))
+    return row
+
+
+def own_id(actor: Actor, text: str) -> PlatformId:
+    """A platform id that a request names must be the credential's own; any other is not found."""
+    id = PlatformId(parse_id("platform", text, path=("id",)))
+    if id != actor.platform:
+        raise NotFound("platform", text, path=("id",))
+    return id
+
+
+def _check(name: str, country: str, currency: str, rate: Decimal, hold_from: str, hold_days: int) -> None:
+    if not 1 <= len(name) <= _NAME_LENGTH_MAX:
+        raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
+    try:
+        PlatformTax(country, rate)
+    except InvalidInput as error:
+        error.path = ("country",) if error.path == ("country",) else ("feeTaxRate",)
+        raise
+    exponent(currency, path=("defaultCurrency",))
+    if hold_from not in HOLD_FROM:
+        raise InvalidInput("Money is held from CAPTURE or from DELIVERY.", path=("holdFrom",))
+    if not 0 <= hold_days <= HOLD_DAYS_MAX:
+        raise InvalidInput("Money is held for 0 to 90 days.", path=("holdDays",), constraint="0..90")

@@ -1,0 +1,182 @@
+"""A seller: creation and changes by the platform, and the three gates (may sell, may receive transfers, may be paid out)."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, update
+
+from marketbill.actor import Actor
+from marketbill.db import Scope
+from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateConflict
+from marketbill.idempotency import keys as idempotency
+from marketbill.ids import SellerId, new_id, parse_id, public_id
+from marketbill.platforms.keys import tenant
+from marketbill.rules.tax import SellerTax, vat_number_valid
+from marketbill.sellers import onboarding
+from marketbill.sellers.model import seller as table
+from marketbill.services import Services
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_BY_IDS = select(table).where(table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
+NAME_LENGTH_MAX = 200
+EXTERNAL_REF_LENGTH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SellerDraft:
+    """What a seller is made of; `external_ref` is the platform's own name for him, unique in the platform."""
+
+    name: str
+    email: str
+    country: str
+    vat_number: str | None = None
+    external_ref: str | None = None
+
+
+async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: SellerDraft) -> Row[Any]:
+    """Makes a seller and his account at the provider.
+
+    When the provider cannot be reached the seller stands all the same; his account follows with the onboarding link.
+    Raises InvalidInput for a wrong field or an external reference that another seller has.
+    """
+    platform = tenant(actor)
+    check(draft)
+    body = {
+        "name": draft.name,
+        "email": draft.email,
+        "country": draft.country,
+        "vat_number": draft.vat_number,
+        "external_ref": draft.external_ref,
+    }
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="sellerCreate", key=idempotency_key, body=body
+        )
+        if claim.replay is not None:
+            return await load(scope, SellerId(parse_id("seller", claim.replay["id"])))
+        await _refuse_taken(scope, draft.external_ref)
+        seller_id = SellerId(new_id())
+        await scope.run(
+            insert(table).values(
+                platform_id=platform,
+                id=seller_id,
+                name=draft.name,
+                email=draft.email,
+                country=draft.country,
+                vat_number=draft.vat_number,
+                vat_number_valid=bool(draft.vat_number) and vat_number_valid(country=draft.country, number=draft.vat_number or ""),
+                external_ref=draft.external_ref,
+                suspended=False,
+                transfers="UNREQUESTED",
+                payouts_enabled=False,
+                requirements=[],
+                created_at=scope.now,
+                updated_at=scope.now,
+                version=1,
+            )
+        )
+        await idempotency.finish(scope, claim, {"id": public_id("seller", seller_id)})
+    await onboarding.try_account(services, platform, seller_id)
+    async with services.db.read(platform) as scope:
+        return await load(scope, seller_id)
+
+
+async def change(
+    services: Services,
+    actor: Actor,
+    *,
+    idempotency_key: str,
+    id: str,
+    changes: Mapping[str, Any],
+    expected_version: int | None = None,
+) -> Row[Any]:
+    """Changes some of name, email, vat_number and suspended (the gate to sell). Raises NotFound, StateConflict."""
+    platform = tenant(actor)
+    seller_id = SellerId(parse_id("seller", id, path=("id",)))
+    body = {"id": id, "expected": expected_version, **changes}
+    async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.id, operation="sellerUpdate", key=idempotency_key, body=body
+        )
+        if claim.replay is not None:
+            return await load(scope, seller_id)
+        row = await load(scope, seller_id, path=("id",), lock=True)
+        if expected_version is not None and row.version != expected_version:
+            raise StateConflict(
+                f"The seller is at version {row.version}: read it again before changing it.",
+                current_state=str(row.version),
+                path=("expectedVersion",),
+            )
+        new = {**row._mapping, **changes}
+        check(SellerDraft(new["name"], new["email"], row.country, new["vat_number"], row.external_ref))
+        vat_valid = bool(new["vat_number"]) and vat_number_valid(country=row.country, number=new["vat_number"])
+        await scope.run(
+            update(table)
+            .where(table.c.platform_id == platform, table.c.id == seller_id)
+            .values(**changes, vat_number_valid=vat_valid, updated_at=scope.now, version=row.version + 1)
+        )
+        await idempotency.finish(scope, claim, {"id": id})
+        return await load(scope, seller_id)
+
+
+async def load(scope: Scope, id: SellerId, *, path: tuple[str, ...] = (), lock: bool = False) -> Row[Any]:
+    """One seller. Raises NotFound."""
+    statement = select(table).where(table.c.platform_id == scope.platform, table.c.id == id)
+    row = await scope.first(statement.with_for_update() if lock else statement)
+    if row is None:
+        raise NotFound("seller", public_id("seller", id), path=path)
+    return row
+
+
+async def by_ids(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
+    """The sellers among `ids` that exist, in one statement."""
+    rows = await scope.rows(_BY_IDS, {"platform": scope.platform, "ids": list(ids)})
+    return {row.id: row for row in rows}
+
+
+def gate_to_sell(row: Row[Any], *, path: tuple[str, ...] = ()) -> None:
+    """Raises SellerNotAllowed when the seller may not sell now."""
+    if row.suspended:
+        raise SellerNotAllowed(
+            f"{row.name} is suspended and may not sell now.",
+            seller_id=public_id("seller", row.id),
+            gate="SELL",
+            path=path,
+        )
+
+
+def tax_of(row: Row[Any]) -> SellerTax:
+    """The seller's tax status for the platform's fee."""
+    return SellerTax(row.country, row.vat_number_valid)
+
+
+def check(draft: SellerDraft) -> None:
+    """Raises InvalidInput naming the first wrong field."""
+    if not 1 <= len(draft.name) <= NAME_LENGTH_MAX:
+        raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
+    if len(draft.email) > 254 or not _EMAIL.fullmatch(draft.email):
+        raise InvalidInput("This is not an e-mail address.", path=("email",), constraint="name@host.domain")
+    SellerTax(draft.country, False)
+    if draft.vat_number is not None and not 1 <= len(draft.vat_number) <= 32:
+        raise InvalidInput("A VAT number has 1 to 32 characters.", path=("vatNumber",), constraint="1..32 characters")
+    if draft.external_ref is not None and not 1 <= len(draft.external_ref) <= EXTERNAL_REF_LENGTH_MAX:
+        raise InvalidInput(
+            "An external reference has 1 to 100 characters.", path=("externalRef",), constraint="1..100 characters"
+        )
+
+
+async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:
+    if external_ref is None:
+        return
+    taken = await scope.scalar(
+        select(table.c.id).where(table.c.platform_id == scope.platform, table.c.external_ref == external_ref)
+    )
+    if taken is not None:
+        raise InvalidInput(
+            f"The seller {public_id('seller', taken)} has this external reference already.",
+            path=("externalRef",),
+            constraint="unique in the platform",
+        )

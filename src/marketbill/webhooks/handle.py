@@ -1,0 +1,192 @@
+"""Handling what came in: events become facts, facts become transitions that may be applied twice and in any order.
+
+A batch is claimed and committed, what must be read from the provider is read outside any transaction, and then all
+effects and the mark "handled" are one transaction. When a batch fails, its events are tried one by one, so that a bad
+event waits alone with its error.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from marketbill.errors import NotFound, Refusal, Unavailable
+from marketbill.events import inbox
+from marketbill.events.inbox import StoredEvent
+from marketbill.ids import PaymentId, PayoutId, PlatformId, parse_id
+from marketbill.payments import checkout, settle
+from marketbill.payments.settle import ChargeFact, ChargeMismatch
+from marketbill.payouts import payout as payouts
+from marketbill.platforms.credentials import provider_of
+from marketbill.provider.port import BalanceTransaction, PaymentState, Payout, Provider
+from marketbill.provider.stripe import parse_event
+from marketbill.provider.stripe.facts import (
+    AccountChanged,
+    ChargeSucceeded,
+    Fact,
+    FundsAvailable,
+    PaymentChanged,
+    PayoutChanged,
+    fact_of,
+)
+from marketbill.sellers import onboarding
+from marketbill.services import Services
+
+BATCH_MAX = 100
+CALLS_MAX = 8
+_ROUNDS_MAX = 200
+#: From this many charges on, their balance transactions are read as a list instead of one by one.
+_LIST_FROM = 4
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An event and the fact in it; `fact` is None when there is nothing to do but mark it handled."""
+
+    event: StoredEvent
+    fact: Fact | None
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the provider was asked for, by id."""
+
+    transactions: dict[str, BalanceTransaction] = field(default_factory=dict)
+    payments: dict[str, PaymentState] = field(default_factory=dict)
+    payouts: dict[str, Payout] = field(default_factory=dict)
+
+
+async def handle_events(services: Services, platform: PlatformId) -> None:
+    """Handles every waiting event of a platform; safe to run in many workers at once."""
+    for _ in range(_ROUNDS_MAX):
+        async with services.db.write(platform) as scope:
+            events = await inbox.claim(scope, BATCH_MAX)
+            provider = await provider_of(services, scope) if events else None
+        if provider is None:
+            return
+        if not await _handle(services, platform, provider, events):
+            for event in events:
+                await _handle_alone(services, platform, provider, event)
+        if len(events) < BATCH_MAX:
+            return
+
+
+async def _handle(
+    services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]
+) -> bool:
+    """All events in one transaction; False when any of them fails."""
+    try:
+        await _apply(services, platform, provider, events)
+    except (Refusal, ChargeMismatch, KeyError, TypeError, ValueError) as error:
+        log.warning("batch of events failed, trying them one by one", count=len(events), error=type(error).__name__)
+        return False
+    return True
+
+
+async def _handle_alone(
+    services: Services, platform: PlatformId, provider: Provider, event: StoredEvent
+) -> None:
+    try:
+        await _apply(services, platform, provider, [event])
+    except Unavailable:
+        raise
+    except (Refusal, ChargeMismatch, KeyError, TypeError, ValueError) as error:
+        log.error("event not handled", event_id=event.id, type=event.type, error=f"{type(error).__name__}: {error}")
+        async with services.db.write(platform) as scope:
+            retry_at = inbox.retry_at(scope.now, event.attempts)
+            await inbox.mark_failed(scope, event.id, f"{type(error).__name__}: {error}", retry_at)
+
+
+async def _apply(
+    services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]
+) -> None:
+    told = [_Told(event, fact_of(parse_event(event.raw))) for event in events]
+    facts = [item.fact for item in told]
+    read = await _read(provider, told)
+    accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged)}
+    if accounts:
+        await onboarding.refresh(services, platform, accounts)
+    async with services.db.write(platform) as scope:
+        for fact in facts:
+            if isinstance(fact, PaymentChanged) and (payment_id := _payment(fact.transfer_group)):
+                try:
+                    row = await checkout.load(scope, payment_id, lock=True)
+                except NotFound:
+                    continue
+                await checkout.record_state(scope, row, read.payments[fact.payment_id], services)
+            elif isinstance(fact, PayoutChanged) and fact.payout:
+                id = PayoutId(parse_id("payout", fact.payout))
+                await payouts.apply(scope, id, read.payouts[fact.payout_id])
+        await inbox.mark_handled(scope, [event.id for event in events])
+        await settle.settle(scope, _charges(told, read))
+    if any(isinstance(fact, FundsAvailable) for fact in facts):
+        await settle.funds_available(services, platform)
+
+
+def _charges(told: Sequence[_Told], read: _Read) -> list[ChargeFact]:
+    charges: list[ChargeFact] = []
+    for item in told:
+        fact = item.fact
+        if isinstance(fact, ChargeSucceeded) and (payment_id := _payment(fact.transfer_group)):
+            transaction = read.transactions[fact.balance_transaction] if fact.balance_transaction else None
+            charges.append(
+                ChargeFact(
+                    payment=payment_id,
+                    provider_payment=fact.payment_id,
+                    charge=fact.charge_id,
+                    amount=fact.amount,
+                    currency=fact.currency,
+                    occurred_at=item.event.occurred_at,
+                    transaction=transaction,
+                )
+            )
+    return charges
+
+
+def _payment(transfer_group: str | None) -> PaymentId | None:
+    """Our payment that a transfer group names; None for a charge that is not ours."""
+    try:
+        return PaymentId(parse_id("payment", transfer_group or ""))
+    except NotFound:
+        return None
+
+
+async def _read(provider: Provider, told: Sequence[_Told]) -> _Read:
+    read, gate = _Read(), asyncio.Semaphore(CALLS_MAX)
+    wanted = {
+        item.fact.balance_transaction: item.event
+        for item in told
+        if isinstance(item.fact, ChargeSucceeded) and item.fact.balance_transaction and _payment(item.fact.transfer_group)
+    }
+    if len(wanted) >= _LIST_FROM:
+        since = min(event.occurred_at for event in wanted.values()) - timedelta(minutes=1)
+        until = max(event.occurred_at for event in wanted.values()) + timedelta(minutes=1)
+        listed = await provider.list_balance_transactions(
+            created_from=since, created_until=until, type="charge", limit=2 * len(wanted)
+        )
+        read.transactions = {found.id: found for found in listed if found.id in wanted}
+
+    async def transaction(id: str) -> None:
+        async with gate:
+            read.transactions[id] = await provider.retrieve_balance_transaction(id)
+
+    async def payment(id: str) -> None:
+        async with gate:
+            read.payments[id] = await provider.retrieve_payment(id)
+
+    async def payout(fact: PayoutChanged) -> None:
+        async with gate:
+            read.payouts[fact.payout_id] = await provider.retrieve_payout(fact.account_id, fact.payout_id)
+
+    facts = [item.fact for item in told]
+    payments = {fact.payment_id for fact in facts if isinstance(fact, PaymentChanged) and _payment(fact.transfer_group)}
+    payout_facts = {fact.payout_id: fact for fact in facts if isinstance(fact, PayoutChanged) and fact.payout}
+    await asyncio.gather(
+        *(transaction(id) for id in wanted if id not in read.transactions),
+        *(payment(id) for id in payments),
+        *(payout(fact) for fact in payout_facts.values()),
+    )
+    return read
