@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketbill.provider.port import ProviderEvent
-from marketbill.provider.stripe.units import from_wire
+from marketbill.provider.stripe.units import from_stripe
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def fact_of(event: ProviderEvent) -> Fact | None:
                 payment_id=thing["id"],
                 charge_id=_id(thing["latest_charge"]),
                 transfer_group=thing.get("transfer_group"),
-                amount=from_wire(thing["amount_received"], thing["currency"].upper()),
+                amount=from_stripe(thing["amount_received"], thing["currency"].upper()),
                 currency=thing["currency"].upper(),
                 balance_transaction=None,
             )
@@ -72,7 +72,7 @@ def fact_of(event: ProviderEvent) -> Fact | None:
                 payment_id=_id(thing["payment_intent"]),
                 charge_id=thing["id"],
                 transfer_group=thing.get("transfer_group"),
-                amount=from_wire(thing["amount"], thing["currency"].upper()),
+                amount=from_stripe(thing["amount"], thing["currency"].upper()),
                 currency=thing["currency"].upper(),
                 balance_transaction=_id(transaction) if transaction else None,
             )
