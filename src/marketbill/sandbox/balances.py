@@ -1,0 +1,197 @@
+"""Balances: every account has pending and available money per currency, and every movement is a transaction.
+
+What an account holds is the sum of the ``net`` of its balance transactions; the running figures are kept beside them
+in the same SQLite transaction. Pending money becomes available at 00:00 UTC of its day.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketbill.sandbox.call import Call
+from marketbill.sandbox.desk import Desk
+from marketbill.sandbox.events import emit
+from marketbill.sandbox.rendering import page
+from marketbill.sandbox.wire import Doc, missing, new_id
+
+#: Reporting category by transaction type, where it is not the type's own name.
+REPORTING_CATEGORY = {
+    "charge": "charge",
+    "payment": "charge",
+    "payment_refund": "refund",
+    "payment_failure_refund": "charge_failure",
+    "adjustment": "other_adjustment",
+    "transfer_refund": "transfer_reversal",
+    "transfer_cancel": "transfer_reversal",
+    "transfer_failure": "transfer_reversal",
+    "payout_cancel": "payout_reversal",
+    "payout_failure": "payout_reversal",
+    "application_fee": "platform_earning",
+    "application_fee_refund": "platform_earning_refund",
+    "stripe_fee": "fee",
+    "reserve_transaction": "connect_reserved_funds",
+    "reserved_funds": "risk_reserved_funds",
+}
+
+
+def record(
+    desk: Desk,
+    account: str,
+    *,
+    transaction_type: str,
+    amount: int,
+    currency: str,
+    source: str | None,
+    fee: int = 0,
+    fee_description: str = "Stripe processing fees",
+    description: str | None = None,
+    available_on: int | None = None,
+) -> Doc:
+    """Write one balance transaction and move the account's balance by its net.
+
+    ``amount`` is signed, ``fee`` is what is kept of it; both in minor units. Without ``available_on`` the money is
+    available at once.
+    """
+    now = desk.clock.now()
+    due = available_on if available_on is not None else now
+    net = amount - fee
+    doc = desk.store.insert(
+        "balance_transaction",
+        account,
+        {
+            "id": new_id("txn_1"),
+            "object": "balance_transaction",
+            "amount": amount,
+            "available_on": due,
+            "balance_type": "payments",
+            "created": now,
+            "currency": currency,
+            "description": description,
+            "exchange_rate": None,
+            "fee": fee,
+            "fee_details": [
+                {
+                    "amount": fee,
+                    "application": None,
+                    "currency": currency,
+                    "description": fee_description,
+                    "type": "stripe_fee",
+                }
+            ]
+            if fee
+            else [],
+            "net": net,
+            "reporting_category": REPORTING_CATEGORY.get(transaction_type, transaction_type),
+            "source": source,
+            "type": transaction_type,
+        },
+    )
+    if due > now:
+        _add(desk, account, currency, available=0, pending=net)
+        _await_funds(desk, account, currency, due, net)
+    else:
+        _add(desk, account, currency, available=net, pending=0)
+    return doc
+
+
+def _add(desk: Desk, account: str, currency: str, *, available: int, pending: int) -> None:
+    desk.store.db.execute(
+        "INSERT INTO balances (account, currency, available, pending) VALUES (?1, ?2, ?3, ?4) "
+        "ON CONFLICT (account, currency) DO UPDATE SET available = available + ?3, pending = pending + ?4",
+        (account, currency, available, pending),
+    )
+
+
+def _await_funds(desk: Desk, account: str, currency: str, available_on: int, amount: int) -> None:
+    db = desk.store.db
+    changed = db.execute(
+        "UPDATE funds SET amount = amount + ? WHERE account = ? AND currency = ? AND available_on = ?",
+        (amount, account, currency, available_on),
+    ).rowcount
+    if not changed:
+        db.execute("INSERT INTO funds VALUES (?, ?, ?, ?)", (account, currency, available_on, amount))
+        desk.schedule.add(available_on, "funds", f"{account} {currency} {available_on}")
+
+
+def make_available(desk: Desk, ref: str) -> None:
+    """Due work: move one day's pending money of an account and currency to available."""
+    account, currency, available_on = ref.split()
+    db = desk.store.db
+    key = (account, currency, int(available_on))
+    found = db.execute(
+        "SELECT amount FROM funds WHERE account = ? AND currency = ? AND available_on = ?", key
+    ).fetchone()
+    if found is None:
+        return
+    db.execute("DELETE FROM funds WHERE account = ? AND currency = ? AND available_on = ?", key)
+    _add(desk, account, currency, available=found[0], pending=-found[0])
+    emit(desk, account, "balance.available", balance(desk, account))
+
+
+def available(desk: Desk, account: str, currency: str) -> int:
+    """Return the available balance in minor units; it may be negative."""
+    found = desk.store.db.execute(
+        "SELECT available FROM balances WHERE account = ? AND currency = ?", (account, currency)
+    ).fetchone()
+    return 0 if found is None else found[0]
+
+
+def balance(desk: Desk, account: str) -> Doc:
+    """Return the balance object of an account, one entry per currency it has ever held."""
+    rows = desk.store.db.execute(
+        "SELECT currency, available, pending FROM balances WHERE account = ? ORDER BY currency", (account,)
+    ).fetchall()
+    doc = desk.store.find("account", account)
+    if not rows and doc is not None:
+        rows = [(doc["default_currency"], 0, 0)]
+    result: Doc = {
+        "object": "balance",
+        "available": [_money(currency, amount) for currency, amount, _ in rows],
+        "livemode": False,
+        "pending": [_money(currency, amount) for currency, _, amount in rows],
+    }
+    if desk.platform_of(account) == account:
+        result["connect_reserved"] = [{"amount": 0, "currency": currency} for currency, _, _ in rows]
+    return result
+
+
+def _money(currency: str, amount: int) -> Doc:
+    return {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+
+
+def retrieve(call: Call) -> Doc:
+    return balance(call.desk, call.account)
+
+
+def retrieve_transaction(call: Call) -> Doc:
+    return call.named("balance_transaction", name="balance transaction")
+
+
+def list_transactions(call: Call) -> Doc:
+    """List balance transactions by source, type, currency or payout.
+
+    A manual payout has no transactions but its own, as with Stripe: which funds it paid out is not tracked.
+    """
+    params = call.params
+    where: list[tuple[str, Any]] = []
+    if params.get("source"):
+        where.append(("a = ?", params["source"]))
+    if params.get("type"):
+        where.append(("b = ?", params["type"]))
+    if params.get("currency"):
+        where.append(("c = ?", params["currency"].lower()))
+    if params.get("payout"):
+        payout = call.store.find("payout", params["payout"], call.account)
+        if payout is None:
+            raise missing("payout", params["payout"], param="payout", status=400)
+        where.append(("a = ?", payout["id"]))
+    return page(
+        call.desk,
+        "balance_transaction",
+        call.account,
+        params,
+        url="/v1/balance_transactions",
+        tree=call.tree,
+        where=tuple(where),
+        name="balance transaction",
+    )

@@ -1,0 +1,111 @@
+"""Pages for people: what this is, onboarding, authentication, a receipt. Small, plain, without scripts."""
+
+from __future__ import annotations
+
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from marketbill.sandbox import confirmation, onboarding
+from marketbill.sandbox.currencies import in_words
+from marketbill.sandbox.desk import Desk
+from marketbill.sandbox.wire import ApiError
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color:#1c2333}"
+    "h1{font-size:1.4rem}button{font:inherit;padding:.5rem 1rem;margin:.25rem .5rem .25rem 0;border:1px solid #555;"
+    "border-radius:.4rem;background:#fff;cursor:pointer}button.main{background:#2b50d8;border-color:#2b50d8;color:#fff}"
+    "small{color:#666}code{background:#f1f2f6;padding:0 .3em}"
+)
+
+
+def page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>{body}"
+        "<p><small>Sandbox provider. Play money only.</small></p></html>",
+        status_code=status,
+    )
+
+
+class Pages:
+    """The pages of one sandbox."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def index(self, request: Request) -> Response:
+        return page(
+            "Sandbox payment provider",
+            "<p>This process speaks the wire of Stripe's API for tests and demos. Point a client's API base here and "
+            "use a key made by <code>POST /_sandbox/platforms</code>.</p><ul><li><code>/v1</code>, <code>/v2</code>: "
+            "the API</li><li><code>/_sandbox/health</code>: is it up</li><li><code>/_sandbox/clock</code>, "
+            "<code>/_sandbox/balances</code>, <code>/_sandbox/state</code>: time, money, counts</li></ul>",
+        )
+
+    async def onboard(self, request: Request) -> Response:
+        """Show what a seller still has to give, and take it."""
+        desk = self._desk
+        desk.schedule.run(desk.clock.now())
+        link = onboarding.find_link(desk, request.path_params["token"])
+        if link is None:
+            return page("Link not found", "<p>This onboarding link does not exist.</p>", status=404)
+        if link.used or link.expires_at <= desk.clock.now():
+            return RedirectResponse(link.refresh_url, status_code=303)
+        account = desk.store.get("account", link.account)
+        if request.method == "GET":
+            needed = account["requirements"]["currently_due"]
+            listed = "".join(f"<li>{escape(name)}</li>" for name in needed) or "<li>Nothing is required.</li>"
+            name = account["business_profile"]["name"] or account["email"] or account["id"]
+            return page(
+                "Get paid with the sandbox provider",
+                f"<p>Account <b>{escape(str(name))}</b> ({escape(account['country'])}). Required:</p><ul>{listed}</ul>"
+                "<form method=post><button class=main name=outcome value=complete>Complete</button>"
+                "<button name=outcome value=later>Complete later</button></form>"
+                "<p><small>Completing fills everything in with test details.</small></p>",
+            )
+        form = await request.form()
+        outcome = str(form.get("outcome", ""))
+        with desk.store.transaction():
+            onboarding.use_link(desk, link.token)
+            if outcome in onboarding.OUTCOMES:
+                onboarding.finish(desk, link.account, outcome)
+        return RedirectResponse(link.return_url, status_code=303)
+
+    async def authenticate(self, request: Request) -> Response:
+        """Ask the card holder to approve a payment, and finish it."""
+        desk = self._desk
+        intent = desk.store.find("payment_intent", request.path_params["intent"])
+        secret = request.query_params.get("secret", "")
+        if intent is None or intent["client_secret"].rsplit("_", 1)[1] != secret:
+            return page("Payment not found", "<p>This payment does not exist.</p>", status=404)
+        if request.method == "GET":
+            if intent["status"] != "requires_action":
+                return page("Nothing to approve", f"<p>The status of this payment is {escape(intent['status'])}.</p>")
+            amount = escape(in_words(intent["amount"], intent["currency"]))
+            return page(
+                "Approve this payment",
+                f"<p>Your bank asks you to approve a payment of <b>{amount}</b>.</p><form method=post>"
+                "<button class=main name=outcome value=approve>Approve</button>"
+                "<button name=outcome value=fail>Fail</button></form>",
+            )
+        form = await request.form()
+        try:
+            with desk.store.transaction():
+                doc, back = confirmation.authenticate(
+                    desk, intent["id"], approve=str(form.get("outcome", "")) == "approve"
+                )
+        except ApiError as error:
+            return page("Nothing to approve", f"<p>{escape(error.message)}</p>", status=error.status)
+        desk.wake.set()
+        if back is not None:
+            return RedirectResponse(back, status_code=303)
+        return page("Done", f"<p>The status of this payment is {escape(doc['status'])}. You can close this page.</p>")
+
+    async def receipt(self, request: Request) -> Response:
+        charge = self._desk.store.find("charge", request.path_params["charge"])
+        if charge is None:
+            return page("Receipt not found", "<p>This charge does not exist.</p>", status=404)
+        amount = escape(in_words(charge["amount"], charge["currency"]))
+        return page("Receipt", f"<p>{amount}, {escape(charge['status'])}. <code>{escape(charge['id'])}</code></p>")

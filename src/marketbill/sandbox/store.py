@@ -1,0 +1,270 @@
+"""The state: JSON documents in one SQLite file, written by one process, one transaction a request.
+
+Documents are cached decoded. A document may be changed only after :meth:`Store.edit` has named it dirty, so a
+rollback can throw the changed copy away and the next reader sees the committed one. SQLite runs with a write-ahead
+log and ``synchronous=NORMAL``: a commit survives the death of the process (the kernel holds it); only a power cut
+may take the last moments, which is right for a provider of play money.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from marketbill.sandbox.wire import ApiError, Doc
+
+#: Decoded documents kept in memory.
+CACHE_DOCUMENTS_MAX = 6_000
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (
+    secret TEXT PRIMARY KEY, publishable TEXT NOT NULL, account TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, account TEXT NOT NULL,
+    created INTEGER NOT NULL, a TEXT, b TEXT, c TEXT, doc BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS objects_list ON objects (kind, account, seq);
+CREATE INDEX IF NOT EXISTS objects_a ON objects (kind, account, a, seq) WHERE a IS NOT NULL;
+CREATE INDEX IF NOT EXISTS objects_b ON objects (kind, account, b, seq) WHERE b IS NOT NULL;
+CREATE INDEX IF NOT EXISTS objects_c ON objects (kind, account, c, seq) WHERE c IS NOT NULL;
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, account TEXT NOT NULL, type TEXT NOT NULL,
+    created INTEGER NOT NULL, doc BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS events_list ON events (account, type, seq);
+CREATE INDEX IF NOT EXISTS events_created ON events (created);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY, event TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL,
+    attempts INTEGER NOT NULL, next_at REAL NOT NULL, answered INTEGER, reason TEXT);
+CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (next_at) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS deliveries_event ON deliveries (event);
+CREATE TABLE IF NOT EXISTS idempotency (
+    account TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, request_id TEXT NOT NULL,
+    status INTEGER NOT NULL, body BLOB NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (account, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS balances (
+    account TEXT NOT NULL, currency TEXT NOT NULL, available INTEGER NOT NULL, pending INTEGER NOT NULL,
+    PRIMARY KEY (account, currency)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS funds (
+    account TEXT NOT NULL, currency TEXT NOT NULL, available_on INTEGER NOT NULL, amount INTEGER NOT NULL,
+    PRIMARY KEY (account, currency, available_on)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS due (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS due_at ON due (at, id);
+"""
+
+#: Which fields of a document are indexed columns a, b and c, by kind. Lists filter on these.
+INDEXED: dict[str, tuple[str | None, str | None, str | None]] = {
+    "account": ("_deleted", None, None),
+    "balance_transaction": ("source", "type", "currency"),
+    "bank_account": ("account", None, None),
+    "charge": ("payment_intent", "customer", "transfer_group"),
+    "customer": ("email", None, None),
+    "payment_intent": ("customer", "status", None),
+    "payment_method": ("customer", "type", None),
+    "payout": ("status", "destination", None),
+    "topup": ("status", None, None),
+    "transfer": ("transfer_group", "destination", "source_transaction"),
+}
+
+
+class StateInUse(RuntimeError):
+    """Another process already writes this state file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the sandbox state {path} is in use by another process")
+        self.path = path
+
+
+@dataclass(slots=True)
+class Row:
+    """One stored document and where it belongs."""
+
+    kind: str
+    account: str
+    doc: Doc
+    new: bool = False
+
+
+class Store:
+    """Documents, balances, dues and answers of the sandbox. Not for more than one process or thread at once."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create the state.
+
+        :raises StateInUse: another process holds it.
+        :raises OSError: the folder cannot be written.
+        """
+        self._lock: IO[str] | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = open(path.with_name(path.name + ".lock"), "w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self._lock.close()
+                raise StateInUse(path) from None
+        self.db = sqlite3.connect(
+            str(path) if path is not None else ":memory:",
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=NORMAL")
+        self.db.execute("PRAGMA cache_size=-20000")
+        self.db.execute("PRAGMA wal_autocheckpoint=4000")
+        self.db.executescript(SCHEMA)
+        self._cache: dict[str, Row] = {}
+        self._dirty: dict[str, Row] = {}
+        self._open = False
+        #: Called after a rollback, by those who keep something of the state in memory.
+        self.on_rollback: list[Any] = []
+
+    def close(self) -> None:
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write everything inside or nothing. An :class:`ApiError` with ``keep_effects`` commits and is raised on."""
+        if self._open:
+            raise RuntimeError("sandbox transactions do not nest")
+        self.db.execute("BEGIN IMMEDIATE")
+        self._open = True
+        try:
+            yield
+            self._commit()
+        except ApiError as error:
+            if error.keep_effects:
+                self._commit()
+            else:
+                self._rollback()
+            raise
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _commit(self) -> None:
+        self.flush()
+        self.db.execute("COMMIT")
+        self._open = False
+        if len(self._cache) > CACHE_DOCUMENTS_MAX:
+            for identifier in list(self._cache)[: CACHE_DOCUMENTS_MAX // 4]:
+                del self._cache[identifier]
+
+    def _rollback(self) -> None:
+        for identifier in self._dirty:
+            self._cache.pop(identifier, None)
+        self._dirty.clear()
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+        self._open = False
+        for call in self.on_rollback:
+            call()
+
+    def flush(self) -> None:
+        """Write dirty documents, so that a list in the same transaction sees them."""
+        for identifier, row in self._dirty.items():
+            names = INDEXED.get(row.kind, (None, None, None))
+            columns = [row.doc.get(name) if name is not None else None for name in names]
+            blob = orjson.dumps(row.doc)
+            if row.new:
+                self.db.execute(
+                    "INSERT INTO objects (id, kind, account, created, a, b, c, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (identifier, row.kind, row.account, row.doc.get("created", 0), *columns, blob),
+                )
+                row.new = False
+            else:
+                self.db.execute(
+                    "UPDATE objects SET a = ?, b = ?, c = ?, doc = ? WHERE id = ?", (*columns, blob, identifier)
+                )
+        self._dirty.clear()
+
+    def insert(self, kind: str, account: str, doc: Doc) -> Doc:
+        """Add a document; its ``id`` must be new."""
+        row = Row(kind, account, doc, new=True)
+        self._cache[doc["id"]] = row
+        self._dirty[doc["id"]] = row
+        return doc
+
+    def _row(self, identifier: str) -> Row | None:
+        row = self._cache.get(identifier)
+        if row is None:
+            found = self.db.execute("SELECT kind, account, doc FROM objects WHERE id = ?", (identifier,)).fetchone()
+            if found is None:
+                return None
+            row = Row(found[0], found[1], orjson.loads(found[2]))
+            self._cache[identifier] = row
+        return row
+
+    def find(self, kind: str, identifier: str, account: str | None = None) -> Doc | None:
+        """Return the document to read, or None when there is none of this kind (and account). Never change it."""
+        row = self._row(identifier)
+        if row is None or row.kind != kind or (account is not None and row.account != account):
+            return None
+        return row.doc
+
+    def kind_and_account(self, identifier: str) -> tuple[str, str] | None:
+        row = self._row(identifier)
+        return None if row is None else (row.kind, row.account)
+
+    def get(self, kind: str, identifier: str) -> Doc:
+        """Return a document that must exist."""
+        doc = self.find(kind, identifier)
+        if doc is None:
+            raise LookupError(f"{kind} {identifier} is not in the sandbox state")
+        return doc
+
+    def edit(self, identifier: str) -> Doc:
+        """Return a document to change; it is written at commit."""
+        row = self._row(identifier)
+        if row is None:
+            raise LookupError(f"{identifier} is not in the sandbox state")
+        self._dirty[identifier] = row
+        return row.doc
+
+    def remove(self, identifier: str) -> None:
+        self.flush()
+        self._cache.pop(identifier, None)
+        self.db.execute("DELETE FROM objects WHERE id = ?", (identifier,))
+
+    def position(self, kind: str, identifier: str, account: str) -> int | None:
+        """Return the place of a document in its list, for cursors."""
+        self.flush()
+        found = self.db.execute(
+            "SELECT seq FROM objects WHERE id = ? AND kind = ? AND account = ?", (identifier, kind, account)
+        ).fetchone()
+        return None if found is None else found[0]
+
+    def select(
+        self, kind: str, account: str, where: Iterable[tuple[str, Any]] = (), *, order: str = "DESC", limit: int
+    ) -> list[Doc]:
+        """Return documents of a kind and account whose columns satisfy every ``(condition, value)``."""
+        self.flush()
+        conditions = ["kind = ?", "account = ?"]
+        values: list[Any] = [kind, account]
+        for condition, value in where:
+            conditions.append(condition)
+            values.append(value)
+        statement = f"SELECT id, doc FROM objects WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?"
+        found = self.db.execute(statement, (*values, limit)).fetchall()
+        result = []
+        for identifier, blob in found:
+            row = self._cache.get(identifier)
+            result.append(row.doc if row is not None else orjson.loads(blob))
+        return result
+
+    def meta(self, name: str) -> str | None:
+        found = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if found is None else found[0]
+
+    def set_meta(self, name: str, value: str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
