@@ -1,0 +1,1 @@
+"""The background edge: the broker, the jobs, the outbox relay and the schedule."""
