@@ -1,0 +1,87 @@
+"""`marketbill config` and `marketbill schema`."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from marketbill.cli.failure import CommandRefused, failure_of
+
+_DIFF_LINES_MAX = 60
+
+
+def config() -> int:
+    """List every setting with its value, where that comes from, and what it is for. Secrets are hidden.
+
+    Settings are environment variables. Exits 1 when one is missing or wrong.
+
+    Example: LOG_LEVEL=DEBUG marketbill config
+    """
+    from pydantic import SecretStr
+    from rich.console import Console
+    from rich.table import Table
+
+    from marketbill.config import Settings, SettingsMissing, settings
+
+    problem: SettingsMissing | None = None
+    current: Settings | None = None
+    try:
+        current = settings()
+    except SettingsMissing as missing:
+        problem = missing
+    table = Table("setting", "value", "source", "meaning", title="Settings", title_justify="left")
+    for name, field in Settings.model_fields.items():
+        given = os.environ.get(name.upper(), os.environ.get(name))
+        value = getattr(current, name) if current else field.default
+        if given is not None and not _is_secret(field.annotation):
+            shown = given
+        elif given is not None or isinstance(value, SecretStr):
+            shown = "(hidden)"
+        elif field.is_required():
+            shown = "(missing)"
+        else:
+            shown = "-" if value is None else str(value)
+        table.add_row(name.upper(), shown, "environment" if given is not None else "default", field.description or "")
+    Console().print(table)
+    if problem is None:
+        return 0
+    print(f"marketbill: {failure_of(problem).line}", file=sys.stderr)
+    return 1
+
+
+def schema(*, check: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Print the GraphQL schema as the code has it.
+
+    Example: marketbill schema > graphql/schema.graphql after a change, `marketbill schema --check` before a commit.
+
+    Parameters
+    ----------
+    check
+        Print nothing; compare with `graphql/schema.graphql` of this checkout, and exit 1 when they differ.
+    """
+    from marketbill_graphql.schema import sdl
+
+    printed = sdl()
+    if not check:
+        sys.stdout.write(printed)
+        return
+    published = Path(__file__).resolve().parents[3] / "graphql" / "schema.graphql"
+    try:
+        kept = published.read_text()
+    except FileNotFoundError:
+        raise CommandRefused(f"{published} is missing: write it with `marketbill schema > graphql/schema.graphql`") from None
+    if kept == printed:
+        print("graphql/schema.graphql is what the code prints.")
+        return
+    difference = list(difflib.unified_diff(kept.splitlines(), printed.splitlines(), "schema.graphql", "code", lineterm=""))
+    print("\n".join(difference[:_DIFF_LINES_MAX]))
+    raise CommandRefused(
+        "graphql/schema.graphql is not what the code prints: run `marketbill schema > graphql/schema.graphql`"
+    )
+
+
+def _is_secret(annotation: object) -> bool:
+    return "SecretStr" in str(annotation)
