@@ -30,8 +30,6 @@ class AccountState:
     debits: int = 0
     credits: int = 0
     latest_effective_at: datetime | None = None
-    is_new: bool = False
-    is_touched: bool = False
 
     @property
     def net(self) -> int:
@@ -164,7 +162,6 @@ def _apply(entry: JournalEntry, accounts: Mapping[AccountKey, AccountState]) -> 
         debit.debits += amount
         credit.credits += amount
         for account in (debit, credit):
-            account.is_touched = True
             if not late[account.id]:
                 account.latest_effective_at = at
         rows.append(
