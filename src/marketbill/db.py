@@ -6,7 +6,6 @@ security and fix the time of the transaction; a read scope is a READ ONLY transa
 Two roles stand behind them, `marketbill_app` and `marketbill_system`; neither can bypass row-level security.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -75,6 +74,10 @@ class Scope:
     async def first(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any] | None:
         return (await self.connection.execute(statement, values)).first()
 
+    async def one(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any]:
+        """The only row of a statement that always has one."""
+        return (await self.connection.execute(statement, values)).one()
+
     async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:
         return (await self.connection.execute(statement, values)).scalar()
 
@@ -110,7 +113,7 @@ class Database:
 
     @asynccontextmanager
     async def write(self, platform: PlatformId) -> AsyncGenerator[WriteScope]:
-        """A read-write transaction, committed when the block ends well. Raises Unavailable when PostgreSQL is not there."""
+        """A read-write transaction, committed when the block ends well. Raises Unavailable without PostgreSQL."""
         async with _transaction(self.app) as connection:
             yield WriteScope(connection, platform, await _enter(connection, platform))
 
@@ -145,7 +148,7 @@ async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncG
                 await connection.execution_options(postgresql_readonly=True)
             async with connection.begin():
                 yield connection
-    except (OSError, asyncio.TimeoutError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError) as error:
+    except (TimeoutError, OSError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError) as error:
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
     except DBAPIError as error:
         if error.connection_invalidated or isinstance(

@@ -54,6 +54,12 @@ def new_id() -> UUID:
     return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
 
 
+def derived_id(seed: bytes) -> UUID:
+    """A UUIDv8 (RFC 9562) of at least 16 secret bytes: the same seed gives the same id."""
+    number = int.from_bytes(seed[:16])
+    return UUID(int=number & ~(0xF << 76) & ~(0b11 << 62) | 0x8 << 76 | 0b10 << 62)
+
+
 def public_id(kind: str, value: UUID) -> str:
     """The outside form of an id, for example `public_id("payment", id)` -> `pay_01jd…`."""
     number = value.int

@@ -1,4 +1,4 @@
-"""Brings the database to the newest schema (Alembic). `migrations/` is the truth; a test compares it with the tables."""
+"""Brings the database to the newest schema (Alembic). `migrations/` is the truth; a test compares the tables."""
 
 import asyncio
 import io

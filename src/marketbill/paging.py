@@ -26,9 +26,7 @@ class PageRequest:
     def __post_init__(self) -> None:
         if not 0 <= self.size <= PAGE_MAX:
             field = "last" if self.backward else "first"
-            raise InvalidInput(
-                f"A page has at most {PAGE_MAX} items.", path=(field,), constraint=f"0..{PAGE_MAX}"
-            )
+            raise InvalidInput(f"A page has at most {PAGE_MAX} items.", path=(field,), constraint=f"0..{PAGE_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

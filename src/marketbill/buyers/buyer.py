@@ -1,4 +1,4 @@
-"""A buyer and his payment methods: the provider keeps the card, marketbill keeps its token and what may be shown of it."""
+"""A buyer and his payment methods: the provider keeps the card, marketbill its token and what may be shown of it."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, update
 
 from marketbill.actor import Actor
+from marketbill.buyers.model import buyer as table
+from marketbill.buyers.model import payment_method
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.idempotency import keys as idempotency
@@ -16,13 +18,15 @@ from marketbill.ids import BuyerId, PlatformId, new_id, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider.port import Provider
-from marketbill.buyers.model import buyer as table
-from marketbill.buyers.model import payment_method
 from marketbill.services import Services
 
 METHODS_MAX = 100
+_BY_IDS = select(table).where(
+    table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+)
 _METHODS_OF = select(payment_method).where(
-    payment_method.c.platform_id == bindparam("platform"), payment_method.c.buyer_id == bindparam("buyers", type_=ARRAY(Uuid)).any_()
+    payment_method.c.platform_id == bindparam("platform"),
+    payment_method.c.buyer_id == bindparam("buyers", type_=ARRAY(Uuid)).any_(),
 )
 
 
@@ -47,9 +51,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         await _refuse_taken(scope, draft.external_ref)
         buyer_id = BuyerId(new_id())
         await scope.run(
-            insert(table).values(
-                platform_id=platform, id=buyer_id, **body, created_at=scope.now, updated_at=scope.now
-            )
+            insert(table).values(platform_id=platform, id=buyer_id, **body, created_at=scope.now, updated_at=scope.now)
         )
         await idempotency.finish(scope, claim, {"id": public_id("buyer", buyer_id)})
         return await load(scope, buyer_id)
@@ -109,7 +111,9 @@ async def load(scope: Scope, id: BuyerId, *, path: tuple[str, ...] = ()) -> Row[
 
 async def by_ids(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
     """The buyers among `ids` that exist, in one statement."""
-    statement = select(table).where(table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
+    statement = select(table).where(
+        table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+    )
     return {row.id: row for row in await scope.rows(statement, {"platform": scope.platform, "ids": list(ids)})}
 
 
@@ -157,10 +161,9 @@ async def _make_customer(services: Services, platform: PlatformId, provider: Pro
 
 
 async def _load_method(scope: Scope, id: UUID) -> Row[Any]:
-    row = await scope.first(
+    row = await scope.one(
         select(payment_method).where(payment_method.c.platform_id == scope.platform, payment_method.c.id == id)
     )
-    assert row is not None
     return row
 
 

@@ -1,4 +1,4 @@
-"""The journal entries of a sale, pure: from a payment and its shares to postings (DOMAIN: J1 to J5 of the worked journal)."""
+"""The journal entries of a sale, pure: from a payment and its shares to postings (J1 to J5 of the worked journal)."""
 
 from collections.abc import Sequence
 from datetime import datetime

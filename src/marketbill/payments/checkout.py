@@ -1,4 +1,4 @@
-"""Checkout: a basket becomes a payment. The split is computed and kept, the intent is committed, then the buyer is charged.
+"""Checkout: a basket becomes a payment: the split is computed and kept, the intent committed, the buyer charged.
 
 What the provider answers is recorded here; the books follow from its events (`settle`), so that there is one way in.
 """
@@ -24,7 +24,7 @@ from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import Declined, PaymentState, Provider, Refused, Unknown
+from marketbill.provider.port import INTENT_METADATA, Declined, PaymentState, Provider, Refused, Unknown
 from marketbill.services import Services
 
 CREATE_PAYMENT = "create_payment"
@@ -52,7 +52,7 @@ _RECORD = (
 
 @dataclass(frozen=True, slots=True)
 class PaymentDraft:
-    """A payment as requested. Pays with a stored method, or a provider's token, or neither (then with the client secret).
+    """A payment as requested, with a stored method, or a provider's token, or neither (then by the client secret).
 
     `off_session`: the buyer is not there to authenticate. `reference` is the platform's own order number.
     """
@@ -81,7 +81,7 @@ class PaymentDraft:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A payment as it stands, what its frontend needs to go on (`client_secret`), and why it was declined, if it was."""
+    """A payment as it stands, what its frontend needs to go on (`client_secret`), and why it was declined, if so."""
 
     payment: Row[Any]
     client_secret: str | None
@@ -92,8 +92,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     """Charges a buyer once for a basket of several sellers.
 
     The same idempotency key gives the same payment. Raises InvalidInput, NotFound, SellerNotAllowed,
-    ProviderNotConnected before anything is kept; Refused and Unknown (with the payment kept as FAILED or CREATED) after.
-    A decline is not raised but told in the result, for the payment stands.
+    ProviderNotConnected before anything is kept; Unknown (with the payment kept as CREATED) after. A decline or a
+    refusal by the provider is not raised but told in the result, for the payment stands.
     """
     platform = tenant(actor)
     _check(draft)
@@ -126,7 +126,7 @@ async def record_state(scope: WriteScope, row: Row[Any], state: PaymentState, se
     columns = states.columns(PaymentStatus(row.status), state)
     succeeded = columns["status"] is PaymentStatus.SUCCEEDED
     secret = row.client_secret or (_seal(services, row, state.client_secret) if state.client_secret else None)
-    new = await scope.first(
+    new = await scope.one(
         _RECORD,
         {
             "platform": scope.platform,
@@ -137,7 +137,6 @@ async def record_state(scope: WriteScope, row: Row[Any], state: PaymentState, se
             **{f"new_{name}": value for name, value in columns.items()},
         },
     )
-    assert new is not None
     return new
 
 
@@ -166,9 +165,7 @@ async def _begin(
     return row, intent, open_provider(services, scope.platform, order.terms.secret_key)
 
 
-async def _resume(
-    services: Services, scope: WriteScope, id: PaymentId
-) -> tuple[Row[Any], Intent | None, Provider]:
+async def _resume(services: Services, scope: WriteScope, id: PaymentId) -> tuple[Row[Any], Intent | None, Provider]:
     row = await load(scope, id, lock=True)
     found = await intents.for_subjects(scope, CREATE_PAYMENT, [id])
     return row, found[-1] if found else None, await provider_of(services, scope)
@@ -202,7 +199,7 @@ async def ask(provider: Provider, intent: Intent, row: Row[Any]) -> PaymentState
     return await provider.create_payment(
         key=intent.key,
         transfer_group=id,
-        metadata={"marketbill_payment": id, "marketbill_intent": intent.key},
+        metadata={"marketbill_payment": id, INTENT_METADATA: public_id("provider intent", intent.id)},
         **intent.request,
     )
 
@@ -222,13 +219,12 @@ async def record_no(scope: WriteScope, row: Row[Any], error: Declined | Refused)
             "status": PaymentStatus.FAILED,
             "decline": {"code": error.provider_code, "advice": None, "message": error.message},
         }
-    new = await scope.first(
+    new = await scope.one(
         update(payment)
         .where(payment.c.platform_id == scope.platform, payment.c.id == row.id)
         .values(**values, updated_at=scope.now)
         .returning(payment)
     )
-    assert new is not None
     return new
 
 
@@ -266,7 +262,7 @@ async def _insert(
     id = new_id()
     key = {"platform_id": scope.platform, "payment_id": id}
     totals = plan.totals
-    row = await scope.first(
+    row = await scope.one(
         _INSERT_PAYMENT.returning(payment),
         {
             "platform_id": scope.platform,
@@ -331,7 +327,6 @@ async def _insert(
             for share in plan.sellers
         ],
     )
-    assert row is not None
     return row
 
 

@@ -32,9 +32,7 @@ async def deliver(services: Services, actor: Actor, *, idempotency_key: str, id:
         if row.status in _ENDED:
             raise StateConflict("This payment never became a sale.", current_state=row.status, path=("id",))
         if row.delivered_at is None:
-            due = release_on(
-                row.hold_from, row.hold_days, succeeded_at=row.succeeded_at, delivered_at=scope.now
-            )
+            due = release_on(row.hold_from, row.hold_days, succeeded_at=row.succeeded_at, delivered_at=scope.now)
             await scope.run(
                 update(payment)
                 .where(payment.c.platform_id == platform, payment.c.id == payment_id)

@@ -64,7 +64,8 @@ payment = Table(
     Column("transfers_planned_at", Instant),
     Column("trace", JSONB, nullable=False),
 )
-"""Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available, delivered, released to the sellers."""
+"""Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
+delivered (by the platform's word), released (to the sellers), and planned as transfers."""
 
 payment_line = Table(
     "payment_line",

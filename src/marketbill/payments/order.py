@@ -15,7 +15,8 @@ from marketbill.platforms.fee_rule import rule_of
 from marketbill.platforms.model import fee_rule as fee_rule_table
 from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
-from marketbill.rules.basket import LINES_MAX, Basket, BasketLine, BasketEmpty, TooManyLines
+from marketbill.provider.stripe.units import to_stripe_charge
+from marketbill.rules.basket import LINES_MAX, Basket, BasketEmpty, BasketLine, TooManyLines
 from marketbill.rules.plan import SplitPlan
 from marketbill.rules.split import Terms, split
 from marketbill.rules.tax import PlatformTax
@@ -72,7 +73,7 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """An order with its split and the terms it was computed with. `terms.secret_key` is the sealed provider key, or None."""
+    """An order with its split and the terms it was computed with; `terms.secret_key` is the sealed provider key."""
 
     plan: SplitPlan
     lines: tuple[OrderLine, ...]
@@ -94,8 +95,7 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
         ids.append(parse_id("seller", line.seller_id, path=("lines", str(index), "sellerId")))
         _check_currency(line, currency, index)
         _check_refs(line, index)
-    terms = await scope.first(_TERMS, {"platform": scope.platform})
-    assert terms is not None, "a credential's platform exists and has a fee rule"
+    terms = await scope.one(_TERMS, {"platform": scope.platform})
     found = await sellers.by_ids(scope, set(ids))
     for index, id in enumerate(ids):
         path = ("lines", str(index), "sellerId")
@@ -123,7 +123,18 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
         platform=PlatformTax(terms.country, terms.fee_tax_rate),
         sellers={public_id("seller", id): sellers.tax_of(row) for id, row in found.items()},
     )
-    return PlannedOrder(split(basket, rules), tuple(lines), tuple(ids), terms)
+    plan = split(basket, rules)
+    _check_chargeable(plan)
+    return PlannedOrder(plan, tuple(lines), tuple(ids), terms)
+
+
+def _check_chargeable(plan: SplitPlan) -> None:
+    """What the provider could not charge exactly is refused before anything is kept, in a preview too."""
+    try:
+        to_stripe_charge(plan.totals.gross, plan.currency)
+    except InvalidInput as error:
+        error.path = ("lines",)
+        raise
 
 
 def _check_currency(line: OrderLine, currency: str, index: int) -> None:

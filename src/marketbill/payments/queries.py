@@ -1,4 +1,4 @@
-"""Reading payments. A seller sees the payments he has a share in, and only his own lines of them; a buyer sees his own."""
+"""Reading payments. A seller sees those he has a share in, and only his own lines of them; a buyer sees his own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

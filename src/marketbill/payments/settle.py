@@ -151,7 +151,9 @@ async def release_due(services: Services, platform: PlatformId) -> None:
             return
 
 
-def release_on(hold_from: str, hold_days: int, *, succeeded_at: datetime | None, delivered_at: datetime | None) -> datetime | None:
+def release_on(
+    hold_from: str, hold_days: int, *, succeeded_at: datetime | None, delivered_at: datetime | None
+) -> datetime | None:
     """The instant from which a payment may be released; None while the event that starts its hold is awaited."""
     start = succeeded_at if hold_from == "CAPTURE" else delivered_at
     return start + timedelta(days=hold_days) if start is not None else None
@@ -207,8 +209,8 @@ def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTr
         return
     if (transaction.amount, transaction.currency) != (row.gross, row.currency):
         raise ChargeMismatch(
-            f"{public_id('payment', row.id)}: the provider settles {transaction.amount} {transaction.currency} for a sale of"
-            f" {row.gross} {row.currency}; a balance in the sale's own currency is needed"
+            f"{public_id('payment', row.id)}: the provider settles {transaction.amount} {transaction.currency}"
+            f" for a sale of {row.gross} {row.currency}; a balance in the sale's own currency is needed"
         )
     values["settled_at"] = fact.occurred_at
     values["provider_balance_transaction"] = transaction.id

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,8 +23,9 @@ from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import PROVIDER_ERRORS, Payout, Provider
+from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Payout, Provider
 from marketbill.provider.retry import Action
+from marketbill.provider.stripe.units import payable_part, to_stripe_payout
 from marketbill.sellers import seller as sellers
 from marketbill.services import Services
 
@@ -68,14 +68,13 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         raise NotFound("seller", draft.seller_id, path=("sellerId",))
     body = {"seller_id": draft.seller_id, "currency": draft.currency, "amount": draft.amount}
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(
-            scope, actor=actor.id, operation="payoutCreate", key=idempotency_key, body=body
-        )
+        claim = await idempotency.claim(scope, actor=actor.id, operation="payoutCreate", key=idempotency_key, body=body)
         if claim.replay is not None:
             return await load(scope, PayoutId(parse_id("payout", claim.replay["id"])))
         seller = await sellers.load(scope, seller_id, path=("sellerId",), lock=True)
         _gate(seller)
         amount = draft.amount or await _available(scope, seller_id, draft.currency)
+        to_stripe_payout(amount, draft.currency)
         row = await _insert(scope, seller, draft.currency, amount)
         await idempotency.finish(scope, claim, {"id": public_id("payout", row.id)})
         await outbox.enqueue(scope, "execute_payouts", str(platform))
@@ -157,7 +156,7 @@ async def _send(services: Services, platform: PlatformId, provider: Provider, in
     account = intent.request["account_id"]
     if intent.look_up_first:
         for found in await provider.find_payouts(account, created_from=intent.created_at - timedelta(minutes=5)):
-            if found.intent_key is not None and found.intent_key.startswith(intents.intent_key(intent.id)):
+            if found.intent_id == public_id("provider intent", intent.id):
                 return found
         async with services.db.write(platform) as scope:
             intent = await intents.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
@@ -166,7 +165,10 @@ async def _send(services: Services, platform: PlatformId, provider: Provider, in
         key=intent.key,
         amount=intent.request["amount"],
         currency=intent.request["currency"],
-        metadata={"marketbill_payout": public_id("payout", intent.subject_id), "marketbill_intent": intent.key},
+        metadata={
+            "marketbill_payout": public_id("payout", intent.subject_id),
+            INTENT_METADATA: public_id("provider intent", intent.id),
+        },
     )
 
 
@@ -181,7 +183,7 @@ def _gate(seller: Row[Any]) -> None:
 
 
 async def _available(scope: Scope, seller_id: SellerId, currency: str) -> int:
-    amount = await _custody(scope, seller_id, currency)
+    amount = payable_part(await _custody(scope, seller_id, currency), currency)
     if amount <= 0:
         raise InsufficientFunds(
             "There is nothing to pay out in this currency.", available_minor=0, currency=currency, path=("amount",)
@@ -204,7 +206,7 @@ async def _insert(scope: WriteScope, seller: Row[Any], currency: str, amount: in
         request={"account_id": seller.provider_account, "amount": amount, "currency": currency},
         send_now=False,
     )
-    row = await scope.first(
+    row = await scope.one(
         insert(payout)
         .values(
             platform_id=scope.platform,
@@ -219,7 +221,6 @@ async def _insert(scope: WriteScope, seller: Row[Any], currency: str, amount: in
         )
         .returning(payout)
     )
-    assert row is not None
     return row
 
 

@@ -1,8 +1,8 @@
 """Transfers: what was released goes to each seller's provider account, once.
 
-One round plans (released payments become transfers with intents), claims due intents, commits, asks the provider outside
-any transaction, and records what it answered together with the journal entries. A process that dies in between leaves
-claimed intents; when their lease is over they are looked up at the provider before they are tried again.
+One round plans (released payments become transfers with intents), claims due intents, commits, asks the provider
+outside any transaction, and records what it answered together with the journal entries. A process that dies in
+between leaves claimed intents; when their lease is over they are looked up at the provider before they are tried again.
 """
 
 import asyncio
@@ -23,8 +23,9 @@ from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent, IntentDraft
-from marketbill.provider.port import PROVIDER_ERRORS, Provider, ProviderError, Transfer
+from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer
 from marketbill.provider.retry import Action
+from marketbill.provider.stripe.units import transferable_part
 from marketbill.sellers.model import seller
 from marketbill.services import Services
 
@@ -82,7 +83,9 @@ _HELD = (
 _UNHOLD = (
     update(transfer)
     .where(transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("transfer"))
-    .values(status=TransferStatus.PENDING.value, reason=None, intent_id=bindparam("intent"), updated_at=bindparam("now"))
+    .values(
+        status=TransferStatus.PENDING.value, reason=None, intent_id=bindparam("intent"), updated_at=bindparam("now")
+    )
 )
 _BY_IDS = select(transfer).where(
     transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
@@ -136,7 +139,12 @@ async def _plan(scope: WriteScope) -> int:
     if not rows:
         return 0
     payments = {row.id: row for row in rows}
-    shares = await scope.rows(_SHARES, {"platform": scope.platform, "payments": list(payments)})
+    found = await scope.rows(_SHARES, {"platform": scope.platform, "payments": list(payments)})
+    amounts = {
+        (share.payment_id, share.seller_id): transferable_part(share.seller_net, payments[share.payment_id].currency)
+        for share in found
+    }
+    shares = [share for share in found if amounts[share.payment_id, share.seller_id] > 0]
     ids = {(share.payment_id, share.seller_id): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
     opened = await intents.open_intents(
@@ -144,7 +152,7 @@ async def _plan(scope: WriteScope) -> int:
         [
             _draft(
                 ids[share.payment_id, share.seller_id],
-                amount=share.seller_net,
+                amount=amounts[share.payment_id, share.seller_id],
                 currency=payments[share.payment_id].currency,
                 destination=share.provider_account,
                 charge=payments[share.payment_id].provider_charge,
@@ -159,7 +167,14 @@ async def _plan(scope: WriteScope) -> int:
         await scope.run(
             _INSERT,
             [
-                _row(scope, ids[share.payment_id, share.seller_id], share, payments[share.payment_id], intent_ids)
+                _row(
+                    scope,
+                    ids[share.payment_id, share.seller_id],
+                    share,
+                    payments[share.payment_id],
+                    amounts[share.payment_id, share.seller_id],
+                    intent_ids,
+                )
                 for share in shares
             ],
         )
@@ -196,9 +211,7 @@ async def _wake(scope: WriteScope) -> int:
     return len(rows)
 
 
-def _draft(
-    id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID
-) -> IntentDraft:
+def _draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID) -> IntentDraft:
     request = {
         "amount": amount,
         "currency": currency,
@@ -211,7 +224,7 @@ def _draft(
 
 
 def _row(
-    scope: WriteScope, id: UUID, share: Row[Any], paid: Row[Any], intent_ids: dict[UUID, UUID]
+    scope: WriteScope, id: UUID, share: Row[Any], paid: Row[Any], amount: int, intent_ids: dict[UUID, UUID]
 ) -> dict[str, Any]:
     held = id not in intent_ids
     return {
@@ -220,7 +233,7 @@ def _row(
         "payment_id": share.payment_id,
         "seller_id": share.seller_id,
         "currency": paid.currency,
-        "amount": share.seller_net,
+        "amount": amount,
         "status": TransferStatus.HELD if held else TransferStatus.PENDING,
         "reason": _WAITS if held else None,
         "source_charge": paid.provider_charge,
@@ -254,14 +267,16 @@ async def _send(services: Services, platform: PlatformId, provider: Provider, in
         intent = await _with_live_key(services, platform, intent)
     return await provider.create_transfer(
         key=intent.key,
-        metadata={"marketbill_transfer": public_id("transfer", intent.subject_id), "marketbill_intent": intent.key},
+        metadata={
+            "marketbill_transfer": public_id("transfer", intent.subject_id),
+            INTENT_METADATA: public_id("provider intent", intent.id),
+        },
         **intent.request,
     )
 
 
 def _ours(found: Transfer, intent: Intent) -> bool:
-    # Every generation of the key begins with the intent's own name.
-    return found.intent_key is not None and found.intent_key.startswith(intents.intent_key(intent.id))
+    return found.intent_id == public_id("provider intent", intent.id)
 
 
 async def _with_live_key(services: Services, platform: PlatformId, intent: Intent) -> Intent:

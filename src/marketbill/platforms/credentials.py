@@ -57,7 +57,9 @@ async def webhook_credentials(vault: Vault, scope: Scope) -> WebhookCredentials 
     return WebhookCredentials((unseal("webhook_secret"), unseal("connect_webhook_secret")), row.livemode)
 
 
-async def provider_connect(services: Services, actor: Actor, *, idempotency_key: str, secret_key: str) -> PlatformAccount:
+async def provider_connect(
+    services: Services, actor: Actor, *, idempotency_key: str, secret_key: str
+) -> PlatformAccount:
     """Checks a Stripe secret key, registers our webhook endpoints with it and keeps key and signing secrets encrypted.
 
     A second call with another key replaces the first. Raises InvalidInput when the provider does not know the key or
@@ -88,7 +90,9 @@ async def provider_connect(services: Services, actor: Actor, *, idempotency_key:
 def _check_form(services: Services, secret_key: str) -> None:
     if not secret_key.startswith(("sk_", "rk_")) or not 20 <= len(secret_key) <= 255:
         raise InvalidInput(
-            "This is not a Stripe secret key: it begins with sk_ or rk_.", path=("secretKey",), constraint="sk_… or rk_…"
+            "This is not a Stripe secret key: it begins with sk_ or rk_.",
+            path=("secretKey",),
+            constraint="sk_… or rk_…",
         )
     if services.settings.provider_base_url and secret_key.startswith(("sk_live_", "rk_live_")):
         raise InvalidInput(
@@ -98,7 +102,9 @@ def _check_form(services: Services, secret_key: str) -> None:
         )
 
 
-async def _register(services: Services, platform: PlatformId, secret_key: str) -> tuple[PlatformAccount, WebhookSecrets]:
+async def _register(
+    services: Services, platform: PlatformId, secret_key: str
+) -> tuple[PlatformAccount, WebhookSecrets]:
     provider = services.provider(secret_key)
     url = f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', platform)}"
     try:

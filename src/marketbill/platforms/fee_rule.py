@@ -58,8 +58,7 @@ async def publish(services: Services, actor: Actor, *, idempotency_key: str, dra
         )
         if claim.replay is not None:
             id = parse_id("fee rule", claim.replay["id"])
-            row = await scope.first(select(table).where(table.c.platform_id == platform, table.c.id == id))
-            assert row is not None
+            row = await scope.one(select(table).where(table.c.platform_id == platform, table.c.id == id))
             return row
         row = await add(scope, draft)
         await idempotency.finish(scope, claim, {"id": public_id("fee rule", row.id)})
@@ -73,7 +72,7 @@ async def add(scope: WriteScope, draft: FeeRuleDraft) -> Row[Any]:
     draft.rule(public_id("fee rule", id), version)
     if version > VERSIONS_MAX:
         raise InvalidInput(f"A platform has at most {VERSIONS_MAX} versions of its fee rule.", path=("feeRule",))
-    row = await scope.first(
+    row = await scope.one(
         insert(table)
         .values(
             platform_id=scope.platform,
@@ -88,14 +87,12 @@ async def add(scope: WriteScope, draft: FeeRuleDraft) -> Row[Any]:
         )
         .returning(table)
     )
-    assert row is not None
     return row
 
 
 async def current(scope: Scope) -> Row[Any]:
     """The version in force."""
-    row = await scope.first(_CURRENT, {"platform": scope.platform})
-    assert row is not None, "a platform is never without a fee rule"
+    row = await scope.one(_CURRENT, {"platform": scope.platform})
     return row
 
 

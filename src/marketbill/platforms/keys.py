@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from marketbill import crypto
+from marketbill.actor import Actor, Role
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound, Unauthenticated
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PlatformId, new_id, parse_id, public_id
 from marketbill.platforms import tokens
-from marketbill.actor import Actor, Role
 from marketbill.platforms.model import api_key
 from marketbill.services import Services
 
@@ -70,7 +70,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, name
 async def add(services: Services, scope: Any, *, name: str, role: Role) -> tuple[Row[Any], str]:
     """Adds a key within a transaction; gives its row and its secret."""
     secret = f"mb_{public_id('platform', scope.platform)[4:]}_{crypto.random_secret()}"
-    row = await scope.first(
+    row = await scope.one(
         insert(api_key).returning(api_key),
         {
             "platform_id": scope.platform,
@@ -82,7 +82,6 @@ async def add(services: Services, scope: Any, *, name: str, role: Role) -> tuple
             "created_at": scope.now,
         },
     )
-    assert row is not None
     return row, secret
 
 

@@ -1,19 +1,17 @@
 """A platform: its name, place, default currency, tax on its fee, and the rule by which sellers' money is held."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row, insert, select, update
 
 from marketbill.actor import Actor, Role
 from marketbill.db import Scope
-from marketbill.errors import InvalidInput, NotFound, StateConflict
+from marketbill.errors import Forbidden, InvalidInput, NotFound, StateConflict
 from marketbill.idempotency import keys as idempotency
-from marketbill.ids import PlatformId, parse_id, public_id
+from marketbill.ids import PlatformId, derived_id, parse_id, public_id
 from marketbill.money import exponent
 from marketbill.platforms import fee_rule, keys
 from marketbill.platforms.fee_rule import FeeRuleDraft
@@ -52,11 +50,11 @@ class CreatedPlatform:
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: PlatformDraft) -> CreatedPlatform:
     """Makes a platform with its first fee rule and its first operator key. Only for the bootstrap key."""
-    assert actor.role is Role.BOOTSTRAP
+    if actor.role is not Role.BOOTSTRAP:
+        raise Forbidden("Only the bootstrap key may create platforms.")
     _check(draft.name, draft.country, draft.default_currency, draft.fee_tax_rate, draft.hold_from, draft.hold_days)
     # The tenant's id comes from the idempotency key, so that a repeated request finds the tenant it made.
-    seed = services.vault.hash(f"platformCreate:{idempotency_key}")
-    id = PlatformId(UUID(bytes=hashlib.sha256(seed).digest()[:16], version=8))
+    id = PlatformId(derived_id(services.vault.hash(f"platformCreate:{idempotency_key}")))
     body = {
         "name": draft.name,
         "country": draft.country,

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import jwt
 
 from marketbill import clock
+from marketbill.actor import Actor, Role
 from marketbill.errors import InvalidInput, NotFound, Unauthenticated
 from marketbill.ids import BuyerId, PlatformId, SellerId, parse_id, public_id
-from marketbill.actor import Actor, Role
 from marketbill.services import Services
 
 LIFETIME_SECONDS_MIN = 60
@@ -27,7 +27,7 @@ class PartyToken:
 def mint(
     services: Services, platform: PlatformId, *, role: Role, party: str, lifetime_seconds: int = 3600
 ) -> PartyToken:
-    """A token for one seller or buyer (`party` is its public id). Raises InvalidInput when the lifetime is out of range."""
+    """A token for one seller or buyer (`party` is its public id). Raises InvalidInput for a lifetime out of range."""
     if not LIFETIME_SECONDS_MIN <= lifetime_seconds <= LIFETIME_SECONDS_MAX:
         raise InvalidInput(
             "A token lives from one minute to one day.", path=("lifetimeSeconds",), constraint="60..86400 seconds"

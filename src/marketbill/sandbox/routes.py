@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from marketbill.sandbox import (
     accounts,
     accounts_v2,
+    balance_settings,
     balances,
     banks,
     charges,
@@ -65,6 +66,8 @@ def _table() -> list[tuple[str, str, str, Handler, str | None]]:
     bank = acct + "/{account}/external_accounts"
     return [
         ("GET", "/v1/account", "", accounts.retrieve_own, "account"),
+        ("GET", "/v1/balance_settings", "", balance_settings.retrieve, None),
+        ("POST", "/v1/balance_settings", balance_settings.UPDATE, balance_settings.update, None),
         ("POST", acct, tables.ACCOUNT_CREATE, accounts.create, "account"),
         ("GET", acct, tables.LIST, accounts.listing, "account[]"),
         ("GET", acct + "/{account}", "", accounts.retrieve, "account"),
@@ -72,7 +75,8 @@ def _table() -> list[tuple[str, str, str, Handler, str | None]]:
         ("DELETE", acct + "/{account}", "", accounts.delete, None),
         ("GET", acct + "/{account}/capabilities", "", accounts.list_capabilities, "capability[]"),
         ("GET", acct + "/{account}/capabilities/{capability}", "", accounts.retrieve_capability, "capability"),
-        ("POST", acct + "/{account}/capabilities/{capability}", "requested:b", accounts.update_capability, "capability"),
+        ("POST", acct + "/{account}/capabilities/{capability}", "requested:b", accounts.update_capability,
+         "capability"),
         ("POST", bank, tables.BANK_CREATE, banks.create, "bank_account"),
         ("GET", bank, "$page object:(bank_account|card)", banks.listing, "bank_account[]"),
         ("GET", bank + "/{id}", "", banks.retrieve, "bank_account"),

@@ -11,20 +11,21 @@ from typing import Any
 from sqlalchemy import ARRAY, Row, Text, bindparam, select, update
 
 from marketbill.actor import Actor
-from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected, ProviderRefused, ProviderUnavailable
 from marketbill.db import Scope, WriteScope
+from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected, ProviderRefused, ProviderUnavailable
 from marketbill.events import outbox
 from marketbill.ids import PlatformId, SellerId, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import PROVIDER_ERRORS, Account, AccountLink, Provider
+from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, Provider
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
 
 _BY_ACCOUNTS = select(table).where(
-    table.c.platform_id == bindparam("platform"), table.c.provider_account == bindparam("accounts", type_=ARRAY(Text)).any_()
+    table.c.platform_id == bindparam("platform"),
+    table.c.provider_account == bindparam("accounts", type_=ARRAY(Text)).any_(),
 )
 
 
@@ -102,7 +103,7 @@ async def _account(services: Services, platform: PlatformId, seller_id: SellerId
             country=intent.request["country"],
             metadata={
                 "marketbill_seller": public_id("seller", seller_id),
-                "marketbill_intent": public_id("provider intent", intent.id),
+                INTENT_METADATA: public_id("provider intent", intent.id),
             },
         )
     except PROVIDER_ERRORS as error:

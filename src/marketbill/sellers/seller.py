@@ -1,4 +1,4 @@
-"""A seller: creation and changes by the platform, and the three gates (may sell, may receive transfers, may be paid out)."""
+"""A seller: creation and changes by the platform, and the gates (may sell, may receive transfers, may be paid out)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,9 @@ from marketbill.sellers.model import seller as table
 from marketbill.services import Services
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_BY_IDS = select(table).where(table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
+_BY_IDS = select(table).where(
+    table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+)
 NAME_LENGTH_MAX = 200
 EXTERNAL_REF_LENGTH_MAX = 100
 
@@ -52,9 +54,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         "external_ref": draft.external_ref,
     }
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(
-            scope, actor=actor.id, operation="sellerCreate", key=idempotency_key, body=body
-        )
+        claim = await idempotency.claim(scope, actor=actor.id, operation="sellerCreate", key=idempotency_key, body=body)
         if claim.replay is not None:
             return await load(scope, SellerId(parse_id("seller", claim.replay["id"])))
         await _refuse_taken(scope, draft.external_ref)
@@ -67,7 +67,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
                 email=draft.email,
                 country=draft.country,
                 vat_number=draft.vat_number,
-                vat_number_valid=bool(draft.vat_number) and vat_number_valid(country=draft.country, number=draft.vat_number or ""),
+                vat_number_valid=bool(draft.vat_number)
+                and vat_number_valid(country=draft.country, number=draft.vat_number or ""),
                 external_ref=draft.external_ref,
                 suspended=False,
                 transfers="UNREQUESTED",
@@ -98,9 +99,7 @@ async def change(
     seller_id = SellerId(parse_id("seller", id, path=("id",)))
     body = {"id": id, "expected": expected_version, **changes}
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(
-            scope, actor=actor.id, operation="sellerUpdate", key=idempotency_key, body=body
-        )
+        claim = await idempotency.claim(scope, actor=actor.id, operation="sellerUpdate", key=idempotency_key, body=body)
         if claim.replay is not None:
             return await load(scope, seller_id)
         row = await load(scope, seller_id, path=("id",), lock=True)
@@ -112,7 +111,7 @@ async def change(
             )
         new = {**row._mapping, **changes}
         check(SellerDraft(new["name"], new["email"], row.country, new["vat_number"], row.external_ref))
-        vat_valid = bool(new["vat_number"]) and vat_number_valid(country=row.country, number=new["vat_number"])
+        vat_valid = _vat_valid(row.country, new["vat_number"])
         await scope.run(
             update(table)
             .where(table.c.platform_id == platform, table.c.id == seller_id)
@@ -166,6 +165,10 @@ def check(draft: SellerDraft) -> None:
         raise InvalidInput(
             "An external reference has 1 to 100 characters.", path=("externalRef",), constraint="1..100 characters"
         )
+
+
+def _vat_valid(country: str, number: str | None) -> bool:
+    return number is not None and vat_number_valid(country=country, number=number)
 
 
 async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:

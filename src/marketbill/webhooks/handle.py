@@ -74,9 +74,7 @@ async def handle_events(services: Services, platform: PlatformId) -> None:
             return
 
 
-async def _handle(
-    services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]
-) -> bool:
+async def _handle(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> bool:
     """All events in one transaction; False when any of them fails."""
     try:
         await _apply(services, platform, provider, events)
@@ -86,9 +84,7 @@ async def _handle(
     return True
 
 
-async def _handle_alone(
-    services: Services, platform: PlatformId, provider: Provider, event: StoredEvent
-) -> None:
+async def _handle_alone(services: Services, platform: PlatformId, provider: Provider, event: StoredEvent) -> None:
     try:
         await _apply(services, platform, provider, [event])
     except Unavailable:
@@ -100,9 +96,7 @@ async def _handle_alone(
             await inbox.mark_failed(scope, event.id, f"{type(error).__name__}: {error}", retry_at)
 
 
-async def _apply(
-    services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]
-) -> None:
+async def _apply(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> None:
     told = [_Told(event, fact_of(parse_event(event.raw))) for event in events]
     facts = [item.fact for item in told]
     read = await _read(provider, told)
@@ -159,7 +153,9 @@ async def _read(provider: Provider, told: Sequence[_Told]) -> _Read:
     wanted = {
         item.fact.balance_transaction: item.event
         for item in told
-        if isinstance(item.fact, ChargeSucceeded) and item.fact.balance_transaction and _payment(item.fact.transfer_group)
+        if isinstance(item.fact, ChargeSucceeded)
+        and item.fact.balance_transaction
+        and _payment(item.fact.transfer_group)
     }
     if len(wanted) >= _LIST_FROM:
         since = min(event.occurred_at for event in wanted.values()) - timedelta(minutes=1)

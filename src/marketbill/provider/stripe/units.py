@@ -60,6 +60,13 @@ def to_stripe_payout(amount: int, currency: str) -> int:
     return wire
 
 
+def transferable_part(amount: int, currency: str) -> int:
+    """The largest amount up to `amount` that can be transferred, in minor units; the rest stays owed to the seller."""
+    if currency in ZERO_DECIMAL:
+        return amount // 10 ** exponent(currency) * 10 ** exponent(currency)
+    return amount // 10 * 10 if currency in THREE_DECIMAL else amount
+
+
 def payable_part(amount: int, currency: str) -> int:
     """The largest amount up to `amount` that can be paid out, in minor units; the rest waits for the next payout."""
     step = 100 if currency in WHOLE_PAYOUT - HUNDREDFOLD else 10 if currency in THREE_DECIMAL else 1
