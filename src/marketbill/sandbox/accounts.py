@@ -150,9 +150,7 @@ def create_platform(desk: Desk, *, country: str, currency: str, name: str) -> Do
     doc["settings"]["dashboard"]["display_name"] = name
     desk.store.insert("account", identifier, doc)
     routing, number = banks.DEFAULT_NUMBERS.get(country, (None, f"{country}89370400440532013000"))
-    banks.add(
-        desk, identifier, country=country, currency=currency, routing=routing, number=number, announce=False
-    )
+    banks.add(desk, identifier, country=country, currency=currency, routing=routing, number=number, announce=False)
     return doc
 
 
@@ -174,20 +172,14 @@ def create(call: Call) -> Doc:
         )
     else:
         control = controller(**CONTROLLER_BY_TYPE[account_type or "standard"])
-    if (
-        control["losses"]["payments"] == "stripe"
-        and control["stripe_dashboard"]["type"] != "full"
-        and not account_type
-    ):
+    if control["losses"]["payments"] == "stripe" and control["stripe_dashboard"]["type"] != "full" and not account_type:
         raise invalid(
             "When `controller[losses][payments]` is `stripe`, `controller[stripe_dashboard][type]` must be `full`.",
             param="controller[losses][payments]",
         )
     platform = call.store.get("account", call.platform)
     country = checked_country(params.get("country") or platform["country"])
-    currency = checked_currency(
-        params.get("default_currency") or DEFAULT_CURRENCY[country], param="default_currency"
-    )
+    currency = checked_currency(params.get("default_currency") or DEFAULT_CURRENCY[country], param="default_currency")
     identifier = new_id("acct_1", 16)
     doc = blank(
         call.desk,
@@ -319,9 +311,7 @@ def delete(call: Call) -> Doc:
 
 def listing(call: Call) -> Doc:
     where: tuple[tuple[str, Any], ...] = (("coalesce(a, '') = ?", ""), ("id <> ?", call.platform))
-    return page(
-        call.desk, "account", call.platform, call.params, url="/v1/accounts", tree=call.tree, where=where
-    )
+    return page(call.desk, "account", call.platform, call.params, url="/v1/accounts", tree=call.tree, where=where)
 
 
 def capability(desk: Desk, doc: Doc, name: str) -> Doc:

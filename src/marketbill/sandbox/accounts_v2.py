@@ -122,7 +122,8 @@ def _extra(doc: Doc) -> Doc:
     """Return what only this version knows of an account; for one made by the first version, what follows from it."""
     if doc["_v2"] is not None:
         return doc["_v2"]
-    applied = [name for name, cap in (("merchant", "card_payments"), ("recipient", "transfers")) if cap in doc["capabilities"]]
+    capability_of = {"merchant": "card_payments", "recipient": "transfers"}
+    applied = [name for name, capability in capability_of.items() if capability in doc["capabilities"]]
     payer = doc["controller"].get("fees", {}).get("payer", "account")
     return {
         "applied": applied,
@@ -135,7 +136,7 @@ def _extra(doc: Doc) -> Doc:
 
 
 def view(doc: Doc, include: frozenset[str]) -> Doc:
-    """Return an account with the parts that were asked for; the others are null."""
+    """Return an account with the parts that were asked for."""
     extra = _extra(doc)
     board = doc["controller"].get("stripe_dashboard", {}).get("type", "full")
     result: Doc = {
@@ -178,12 +179,15 @@ def view(doc: Doc, include: frozenset[str]) -> Doc:
     if "requirements" in include:
         result["requirements"] = _requirements(doc)
     if "future_requirements" in include:
-        result["future_requirements"] = {"entries": [], "minimum_transition_date": None, "summary": None}
-    return {name: value for name, value in result.items() if value is not None or name not in _LEFT_OUT}
+        result["future_requirements"] = {"entries": []}
+    return _without_nothing(result)
 
 
-#: Parts that are left out, not null, when they have no value.
-_LEFT_OUT = frozenset({"contact_phone"})
+def _without_nothing(value: Any) -> Any:
+    """Leave out what has no value: this version of the API has no nulls."""
+    if isinstance(value, dict):
+        return {name: _without_nothing(item) for name, item in value.items() if item is not None}
+    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
 
 
 def _configuration(doc: Doc, name: str) -> Doc:
@@ -209,10 +213,10 @@ def _capability(doc: Doc, name: str) -> Doc | None:
     return {"status": status, "status_details": [_PROVIDE_INFO] if status == "restricted" else []}
 
 
-def _requirements(doc: Doc) -> Doc | None:
+def _requirements(doc: Doc) -> Doc:
     past_due = doc["requirements"]["past_due"]
     if not past_due:
-        return None
+        return {"entries": []}
     held = [("recipient", "stripe_balance.stripe_transfers")] if "transfers" in doc["capabilities"] else []
     deadline = {"status": "past_due"}
     return {
@@ -305,9 +309,7 @@ def create_link(call: Call) -> Doc:
     check_url(terms["refresh_url"], param=f"use_case.{kind}.refresh_url")
     return_url = terms.get("return_url") or terms["refresh_url"]
     check_url(return_url, param=f"use_case.{kind}.return_url")
-    url, created, expires_at = make_link(
-        call.desk, doc["id"], refresh_url=terms["refresh_url"], return_url=return_url
-    )
+    url, created, expires_at = make_link(call.desk, doc["id"], refresh_url=terms["refresh_url"], return_url=return_url)
     return {
         "object": "v2.core.account_link",
         "account": doc["id"],

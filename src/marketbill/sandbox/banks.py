@@ -133,11 +133,11 @@ def from_params(desk: Desk, account: str, given: Any, *, default: bool = False, 
         number = {"btok_us_verified": "000123456789", "btok_us": "000123456789"}.get(given)
         if number is None:
             raise missing("token", given, param="external_account", status=400)
-        return add(
-            desk, account, country="US", currency="usd", routing=TEST_ROUTING, number=number, metadata=metadata
-        )
+        return add(desk, account, country="US", currency="usd", routing=TEST_ROUTING, number=number, metadata=metadata)
     if not isinstance(given, dict) or given.get("object") != "bank_account":
-        raise invalid("The sandbox provider simulates external accounts of object bank_account.", param="external_account")
+        raise invalid(
+            "The sandbox provider simulates external accounts of object bank_account.", param="external_account"
+        )
     known = {
         "object", "country", "currency", "account_number", "routing_number", "account_holder_name",
         "account_holder_type",
@@ -177,9 +177,7 @@ def add_default(desk: Desk, account: str) -> Doc:
     owner = desk.store.get("account", account)
     country = owner["country"]
     routing, number = DEFAULT_NUMBERS.get(country, (None, f"{country}89370400440532013000"))
-    return add(
-        desk, account, country=country, currency=owner["default_currency"], routing=routing, number=number
-    )
+    return add(desk, account, country=country, currency=owner["default_currency"], routing=routing, number=number)
 
 
 def create(call: Call) -> Doc:

@@ -133,6 +133,8 @@ def settle(desk: Desk, charge_id: str) -> Doc:
         available_on=None if bypass else midnight(now) + SETTLEMENT_DAYS * DAY,
     )
     charge["balance_transaction"] = transaction["id"]
+    if bypass:
+        emit(desk, account, "balance.available", balances.balance(desk, account))
     return charge
 
 
@@ -186,5 +188,3 @@ def listing(call: Call) -> Doc:
         if params.get(name):
             where.append((f"{column} = ?", params[name]))
     return page(call.desk, "charge", call.account, params, url="/v1/charges", tree=call.tree, where=tuple(where))
-
-

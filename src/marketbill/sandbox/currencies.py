@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from marketbill.sandbox.wire import invalid
 
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
-THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
+ZERO_DECIMAL = frozenset((
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
+))  # fmt: skip
+THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 #: Passed with two decimals although they have none, so always whole hundreds.
-HUNDREDS = frozenset("isk ugx".split())
+HUNDREDS = frozenset(["isk", "ugx"])
 #: Charged with two decimals, paid out in whole units only.
-PAYOUT_HUNDREDS = frozenset("huf twd isk ugx".split())
+PAYOUT_HUNDREDS = frozenset(["huf", "twd", "isk", "ugx"])
 
-SUPPORTED = frozenset(
-    """
-    usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn bzd cad cdf
-    chf clp cny cop crc cup cve czk djf dkk dop dzd egp ern etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl
-    htg huf idr ils inr iqd irr isk jmd jod jpy kes kgs khr kmf kpw krw kwd kyd kzt lak lbp lkr lrd lsl lyd mad mdl
-    mga mkd mmk mnt mop mru mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron
-    rsd rub rwf sar sbd scr sdg sek sgd shp sle sos srd ssp stn svc syp szl thb tjs tmt tnd top try ttd twd tzs uah
-    ugx uyu uzs ves vnd vuv wst xaf xcd xcg xof xpf yer zar zmw zwg
-    """.split()
-)
+SUPPORTED = frozenset((
+    "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt", "bgn", "bhd",
+    "bif", "bmd", "bnd", "bob", "brl", "bsd", "btn", "bwp", "byn", "bzd", "cad", "cdf", "chf", "clp", "cny", "cop",
+    "crc", "cup", "cve", "czk", "djf", "dkk", "dop", "dzd", "egp", "ern", "etb", "eur", "fjd", "fkp", "gbp", "gel",
+    "ghs", "gip", "gmd", "gnf", "gtq", "gyd", "hkd", "hnl", "htg", "huf", "idr", "ils", "inr", "iqd", "irr", "isk",
+    "jmd", "jod", "jpy", "kes", "kgs", "khr", "kmf", "kpw", "krw", "kwd", "kyd", "kzt", "lak", "lbp", "lkr", "lrd",
+    "lsl", "lyd", "mad", "mdl", "mga", "mkd", "mmk", "mnt", "mop", "mru", "mur", "mvr", "mwk", "mxn", "myr", "mzn",
+    "nad", "ngn", "nio", "nok", "npr", "nzd", "omr", "pab", "pen", "pgk", "php", "pkr", "pln", "pyg", "qar", "ron",
+    "rsd", "rub", "rwf", "sar", "sbd", "scr", "sdg", "sek", "sgd", "shp", "sle", "sos", "srd", "ssp", "stn", "svc",
+    "syp", "szl", "thb", "tjs", "tmt", "tnd", "top", "try", "ttd", "twd", "tzs", "uah", "ugx", "uyu", "uzs", "ves",
+    "vnd", "vuv", "wst", "xaf", "xcd", "xcg", "xof", "xpf", "yer", "zar", "zmw", "zwg",
+))  # fmt: skip
 
 #: Least charge, in minor units, by currency.
 CHARGE_MINIMUM = {
@@ -32,7 +36,9 @@ CHARGE_MINIMUM = {
 AMOUNT_MAXIMUM = 99_999_999
 AMOUNT_MAXIMUM_BY_CURRENCY = {"idr": 999_999_999_999}
 
-_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "cad": "CA$", "aud": "A$", "inr": "₹", "krw": "₩", "nzd": "NZ$"}
+_SYMBOLS = {
+    "usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "cad": "CA$", "aud": "A$", "inr": "₹", "krw": "₩", "nzd": "NZ$",
+}  # fmt: skip
 
 
 def exponent(currency: str) -> int:
@@ -71,9 +77,7 @@ def checked_currency(given: str, *, param: str = "currency") -> str:
 
 def check_positive(amount: int, *, param: str = "amount") -> None:
     if amount < 1:
-        raise invalid(
-            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param=param
-        )
+        raise invalid("This value must be greater than or equal to 1.", code="parameter_invalid_integer", param=param)
 
 
 def check_step(amount: int, currency: str, *, param: str = "amount") -> None:

@@ -88,9 +88,8 @@ class Api:
         key = given.get(b"idempotency-key", b"").decode("latin-1")
         keyed = bool(key) and (method == "POST" or (second and method == "DELETE"))
         mark = b""
-        if method == "POST":
-            if key:
-                headers.append((b"idempotency-key", key.encode("latin-1")))
+        if method == "POST" and key:
+            headers.append((b"idempotency-key", key.encode("latin-1")))
         if keyed:
             mark = fingerprint(method, path, raw)
             kept = self.answers.find(account, key, mark, desk.clock.now())

@@ -92,6 +92,4 @@ def delete(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    return page(
-        call.desk, "webhook_endpoint", call.account, call.params, url="/v1/webhook_endpoints", tree=call.tree
-    )
+    return page(call.desk, "webhook_endpoint", call.account, call.params, url="/v1/webhook_endpoints", tree=call.tree)

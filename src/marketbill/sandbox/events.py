@@ -121,7 +121,7 @@ def listing(call: Call) -> Doc:
     if "delivery_success" in params:
         undelivered = "EXISTS (SELECT 1 FROM deliveries d WHERE d.event = events.id AND d.state <> 'delivered')"
         where.append(f"NOT {undelivered}" if params["delivery_success"] else undelivered)
-    statement = f"SELECT doc FROM events WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"
+    statement = f"SELECT doc FROM events WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - conditions are written above
     rows = call.store.db.execute(statement, (*values, limit + 1)).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]

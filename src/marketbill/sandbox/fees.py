@@ -5,7 +5,10 @@ from __future__ import annotations
 from marketbill.sandbox.currencies import exponent, step
 
 #: Countries with European card pricing, for charges in euro.
-EURO_PRICED = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
+EURO_PRICED = frozenset((
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU",
+    "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+))  # fmt: skip
 
 #: (percent in thousandths, fixed part in minor units)
 US_PRICE = (29, 30)

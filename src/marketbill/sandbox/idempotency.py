@@ -27,9 +27,7 @@ class Kept:
 
 def fingerprint(method: str, path: str, params: Doc) -> bytes:
     """Return what must be the same for a key to be used again: the endpoint and its parameters, in any order."""
-    return blake2b(
-        orjson.dumps([method, path, params], option=orjson.OPT_SORT_KEYS), digest_size=16
-    ).digest()
+    return blake2b(orjson.dumps([method, path, params], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
 class Answers:

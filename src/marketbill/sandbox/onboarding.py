@@ -141,5 +141,3 @@ def set_capability(desk: Desk, account: str, name: str, status: str) -> Doc:
     emit(desk, account, "capability.updated", capability(desk, doc, name), previous={"status": before})
     emit(desk, account, "account.updated", doc, previous={"capabilities": {name: before}})
     return doc
-
-

@@ -161,8 +161,9 @@ INTENT_CAPTURE = """
 INTENT_CANCEL = "cancellation_reason:(abandoned|duplicate|fraudulent|requested_by_customer)"
 
 METHOD_CREATE = """
-    allow_redisplay:(always|limited|unspecified) billing_details:$billing card:{cvc exp_month exp_year networks number token}
-    customer:later metadata:m payment_method:later radar_options:later type
+    allow_redisplay:(always|limited|unspecified) billing_details:$billing
+    card:{cvc exp_month exp_year networks number token} customer:later metadata:m payment_method:later
+    radar_options:later type
 """
 METHOD_UPDATE = """
     allow_redisplay:(always|limited|unspecified) billing_details:$billing card:{exp_month:i exp_year:i networks:later}

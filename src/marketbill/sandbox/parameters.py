@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from marketbill.sandbox.wire import ApiError, Doc, invalid
@@ -32,10 +32,10 @@ SHARED = {
 }
 
 _TOKEN = re.compile(r"[{}\[\]]|\([^)]*\)|[^\s{}\[\]():]+|:")
-_INTEGER = re.compile(r"-?\d+\Z")
+_INTEGER = re.compile(r"-?[0-9]+\Z")
 
 
-@lru_cache(maxsize=None)
+@cache
 def compile_table(text: str) -> Reader:
     """Compile the fields of one endpoint into a reader of its decoded parameters."""
     while "$" in text:
@@ -48,15 +48,15 @@ def compile_table(text: str) -> Reader:
 
 
 def _type(tokens: list[str], at: int) -> tuple[Reader, int]:
-    token = tokens[at]
-    if token == "{":
+    word = tokens[at]
+    if word == "{":
         return _fields(tokens, at + 1)
-    if token == "[":
+    if word == "[":
         item, after = _type(tokens, at + 1)
         return _list(item), after + 1
-    if token.startswith("("):
-        return _choice(tuple(token[1:-1].split("|"))), at + 1
-    return _SIMPLE[token], at + 1
+    if word.startswith("("):
+        return _choice(tuple(word[1:-1].split("|"))), at + 1
+    return _SIMPLE[word], at + 1
 
 
 def _fields(tokens: list[str], at: int) -> tuple[Reader, int]:
@@ -163,7 +163,7 @@ def _integer(value: Any, path: str) -> Any:
         return value
     if value == "":
         raise empty_parameter(path)
-    if not isinstance(value, str) or not _INTEGER.match(value) or len(value) > INTEGER_DIGITS_MAX or not value.isascii():
+    if not isinstance(value, str) or len(value) > INTEGER_DIGITS_MAX or not _INTEGER.match(value):
         raise invalid(f"Invalid integer: {value}", code="parameter_invalid_integer", param=path)
     return int(value)
 

@@ -1,4 +1,7 @@
-"""Payment intents: created, changed, confirmed, captured, canceled, listed. What a confirmation does is in its own file."""
+"""Payment intents: created, changed, confirmed, captured, canceled, listed.
+
+What a confirmation does is in :mod:`marketbill.sandbox.confirmation`.
+"""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ def create(call: Call) -> Doc:
     account = call.store.get("account", call.account)
     instant = params.get("method", "standard") == "instant"
     if instant and amount > INSTANT_AMOUNT_MAX:
-        raise refused(
-            "Instant Payouts to bank accounts are only supported for amounts less than or equal to $9999"
-        )
+        raise refused("Instant Payouts to bank accounts are only supported for amounts less than or equal to $9999")
     if not account["payouts_enabled"]:
         raise refused(
             "Cannot create payouts: this account's payouts are disabled. Complete its requirements first.",

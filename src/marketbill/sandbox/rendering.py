@@ -72,7 +72,8 @@ def expand_tree(paths: Any, kind: str, *, listed: bool) -> Tree:
         steps = path.split(".")
         if len(steps) > EXPAND_LEVELS_MAX:
             raise invalid(
-                f"You cannot expand more than {EXPAND_LEVELS_MAX} levels of a property. Property: {path}", param="expand"
+                f"You cannot expand more than {EXPAND_LEVELS_MAX} levels of a property. Property: {path}",
+                param="expand",
             )
         if listed:
             if steps[0] != "data" or len(steps) == 1:
@@ -159,9 +160,7 @@ def _cursor(desk: Desk, kind: str, account: str, identifier: str, param: str, na
 def checked_limit(params: Doc) -> int:
     limit = params.get("limit", LIST_LIMIT_DEFAULT)
     if limit < 1:
-        raise invalid(
-            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param="limit"
-        )
+        raise invalid("This value must be greater than or equal to 1.", code="parameter_invalid_integer", param="limit")
     if limit > LIST_LIMIT_MAX:
         raise invalid(
             f"This value must be less than or equal to {LIST_LIMIT_MAX} (it currently is '{limit}').",

@@ -105,9 +105,7 @@ def _take_from_charge(call: Call, charge: Doc, amount: int, currency: str) -> in
             f"the transfer currency ({currency}).",
             param="currency",
         )
-    before = call.store.select(
-        "transfer", call.account, [("c = ?", charge["id"])], limit=TRANSFERS_PER_CHARGE_MAX
-    )
+    before = call.store.select("transfer", call.account, [("c = ?", charge["id"])], limit=TRANSFERS_PER_CHARGE_MAX)
     taken = sum(transfer["amount"] - transfer["amount_reversed"] for transfer in before)
     # What was captured is the gross amount that may go on; the fee stays the platform's.
     source_amount = charge["amount_captured"]

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -87,10 +88,8 @@ class Courier:
                 if busy:
                     await asyncio.sleep(0)
                     continue
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._desk.wake.wait(), self._rest())
-                except TimeoutError:
-                    pass
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -53,7 +53,10 @@ class ApiError(Exception):
 
     def body(self, request_id: str) -> Doc:
         """Return the error envelope of this answer."""
-        error: Doc = {"message": self.message, "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}"}
+        error: Doc = {
+            "message": self.message,
+            "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}",
+        }
         if self.code is not None:
             error["code"] = self.code
             error["doc_url"] = doc_url(self.code)
