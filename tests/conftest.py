@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 
 from marketbill import migrate
@@ -27,6 +28,10 @@ TEMPLATE = "marketbill_template"
 #: Serialises the making of the template by the workers of one run.
 _TEMPLATE_LOCK_KEY = 7_305_118_843
 _SERVER = pytest.StashKey["SharedServer"]()
+
+# An example may be slow because the machine is busy; that is no failure.
+hypothesis.settings.register_profile("marketbill", deadline=None)
+hypothesis.settings.load_profile("marketbill")
 
 
 class SharedServer:

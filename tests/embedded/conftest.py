@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ class Owner:
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
+        self.socket_folders: list[str] = []
         self.popen = subprocess.Popen(
             [sys.executable, str(_OWNER), str(data)],
             stdout=subprocess.PIPE,
@@ -45,7 +47,9 @@ class Owner:
         if not line:
             assert self.popen.stderr is not None
             pytest.fail(f"the machine did not start: {self.popen.stderr.read()}")
-        return json.loads(line)["processes"]
+        ready = json.loads(line)
+        self.socket_folders = ready["socket_folders"]
+        return ready["processes"]
 
     def family(self) -> list[int]:
         """The worker's own process id and its child's."""
@@ -82,6 +86,8 @@ def start_owner() -> Iterator[Callable[..., Owner]]:
         if owner.popen.poll() is None:
             owner.popen.kill()
         owner.popen.communicate()
+        for folder in owner.socket_folders:  # a killed owner leaves them for the next one
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

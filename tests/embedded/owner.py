@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -62,7 +63,9 @@ def tiny_stack(data: Path, *, api_port: int = 0, sandbox_port: int = 0) -> Stack
 def main() -> None:
     try:
         with tiny_stack(Path(sys.argv[1])) as stack:
-            print(json.dumps({"processes": dict(stack.running.processes), "api_url": stack.api_url}), flush=True)
+            running = stack.running
+            sockets = [running.database_url.partition("host=")[2], str(Path(urlsplit(running.broker_url).path).parent)]
+            print(json.dumps({"processes": dict(running.processes), "socket_folders": sockets}), flush=True)
             stack.wait_forever()
     except EmbeddedFailure as failure:
         sys.exit(str(failure))

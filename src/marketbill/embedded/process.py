@@ -43,7 +43,7 @@ class Ending:
 
     gentle: signal.Signals = signal.SIGTERM
     force: signal.Signals = signal.SIGKILL
-    grace_s: float = 8.0
+    grace_s: float = 12.0
 
 
 class Guard:

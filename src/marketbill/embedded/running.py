@@ -16,8 +16,8 @@ from marketbill.embedded.keys import Keys, kept_keys, write_private
 from marketbill.embedded.process import is_alive, program_of
 
 _FILE = "runtime.json"
-#: How long we wait for the processes of an owner that was killed; its watchman gives them eight seconds.
-_LEFTOVERS_S = 12.0
+#: How long we wait for the processes of an owner that was killed; its watchman gives them twelve seconds.
+_LEFTOVERS_S = 16.0
 
 
 @dataclass(frozen=True, slots=True)

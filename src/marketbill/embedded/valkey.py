@@ -22,7 +22,7 @@ from marketbill.embedded.process import Guard, Process, last_lines
 _READY_S = 60.0
 _READY_POLL_S = 0.01
 #: How long we wait for a server whose owner was killed.
-_ORPHAN_S = 10.0
+_ORPHAN_S = 15.0
 
 
 class EmbeddedValkey:
