@@ -43,6 +43,12 @@ def failure_of(error: Exception) -> Failure:
         return Failure(f"settings: {error} (see `marketbill config`)", USAGE)
     if _is(error, "marketbill.embedded.failures", "EmbeddedFailure"):
         return Failure(str(error))
+    if _is(error, "marketbill.demo.sandbox", "SandboxUnreachable") or _is(
+        error, "marketbill_workers.broker", "UnknownBroker"
+    ):
+        return Failure(str(error))
+    if _is(error, "marketbill.sandbox.store", "StateInUse"):
+        return Failure(f"{error}: stop the other sandbox, or name another file with --state")
     if _is(error, "marketbill.crypto", "UnreadableSecret"):
         return Failure(
             "a stored secret cannot be read: MARKETBILL_SECRET_KEY is not the key it was stored with; set the old one"

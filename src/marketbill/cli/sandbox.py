@@ -63,12 +63,14 @@ def advance(
     by = shift_of(shift)
     from marketbill.cli.joining import joined
     from marketbill.demo.clock import advance_clock
+    from marketbill.demo.sandbox import SandboxControl
 
     async def move() -> str:
         async with joined(data) as services:
             if services.settings.provider_base_url is None:
                 raise CommandRefused("there is no sandbox: set SANDBOX_URL, or use the one of `marketbill up`")
-            now = await advance_clock(services, services.settings.provider_base_url, by)
+            async with SandboxControl(services.settings.provider_base_url) as control:
+                now = await advance_clock(services.db, control, by)
             return f"It is now {now:%Y-%m-%d %H:%M:%S} UTC in the sandbox and in marketbill."
 
     print(asyncio.run(move()))

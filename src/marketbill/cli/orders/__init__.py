@@ -1,0 +1,1 @@
+"""`marketbill import-orders`: a file of marketplace orders becomes payments."""

@@ -1,0 +1,84 @@
+"""The sandbox's control plane, as demos and imports use it: what a seller, a buyer's bank or time itself would do."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+
+_SECONDS_MAX = 60.0
+
+
+class SandboxUnreachable(Exception):
+    """The sandbox does not answer, or not as asked; the text says what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxTime:
+    """The sandbox's time in seconds since 1970, and how far it is ahead of the machine's."""
+
+    now: int
+    offset_seconds: int
+
+
+class SandboxControl:
+    """The control plane at one address; use it as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS_MAX))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def create_platform(self, *, name: str, country: str, currency: str) -> str:
+        """Opens a platform's account at the provider; gives its secret key."""
+        body = {"name": name, "country": country, "default_currency": currency}
+        return (await self._ask("POST", "platforms", body))["secret_key"]
+
+    async def complete(self, account: str) -> None:
+        """Completes a seller's onboarding."""
+        await self._ask("POST", f"accounts/{account}/onboard", {"outcome": "complete"})
+
+    async def authenticate(self, payment: str) -> None:
+        """The card holder approves a payment (`pi_…`)."""
+        await self._ask("POST", f"payment_intents/{payment}/authenticate", {"outcome": "approve"})
+
+    async def time(self) -> SandboxTime:
+        return _time(await self._ask("GET", "clock"))
+
+    async def advance(self, seconds: int) -> SandboxTime:
+        """Moves time forward and does everything that falls due on the way."""
+        return _time(await self._ask("POST", "clock", {"advance_seconds": seconds}))
+
+    async def next_due(self) -> int | None:
+        """When the next thing falls due, in seconds since 1970."""
+        return (await self._ask("GET", "clock"))["next_due"]
+
+    async def deliveries_pending(self) -> int:
+        """Events that were not delivered yet."""
+        return (await self._ask("GET", "state"))["deliveries"]["pending"]
+
+    async def balances(self) -> list[dict[str, Any]]:
+        """The balances of every account, with the platform that each belongs to."""
+        return (await self._ask("GET", "balances"))["balances"]
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        assert self._session is not None, "use it as an async context manager"
+        try:
+            async with self._session.request(method, f"{self._url}/_sandbox/{path}", json=body) as response:
+                answer = await response.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise SandboxUnreachable(f"the sandbox at {self._url} does not answer ({type(error).__name__})") from error
+        if response.status != 200:
+            message = answer.get("error", {}).get("message") if isinstance(answer, dict) else None
+            raise SandboxUnreachable(f"the sandbox refused {path}: {message or response.status}")
+        return answer
+
+
+def _time(answer: dict[str, Any]) -> SandboxTime:
+    return SandboxTime(answer["now"], answer["offset_seconds"])
