@@ -12,7 +12,8 @@ from marketbill.embedded.ports import LOOPBACK
 class Program:
     """One program: `arguments` follow the Python interpreter, `health_url` answers 200 when it is ready to be used.
 
-    A program without `health_url` counts as ready while it runs. One that does not need the database starts first.
+    A program without `health_url` counts as ready while it runs. One that does not need the database starts
+    first, without the settings.
     """
 
     name: str

@@ -181,12 +181,12 @@ class Stack:
     def _start_servers(self) -> None:
         # What takes long on the processor goes on side by side: the sandbox's imports, Valkey's loading, initdb, and
         # the imports of the migrations.
+        self._start_programs(needs_database=False)
         self._valkey.start_loading()
         migrations = threading.Thread(target=_import_migrations, daemon=True)
         if self._migrate is None:
             migrations.start()
         self._postgres.start()
-        self._start_programs(needs_database=False)
         _run(provision(server_url=self._postgres.url(driver="postgresql"), database=DATABASE))
         if self._migrate is None:
             migrations.join()
@@ -198,7 +198,7 @@ class Stack:
         await migrate(admin_url)
 
     def _start_programs(self, *, needs_database: bool) -> None:
-        environment = self._child_environment()
+        environment = self._child_environment(settings_of(self.running, self._keys) if needs_database else {})
         for program in self._programs(self._addresses):
             if program.needs_database == needs_database:
                 log = self._data / "logs" / f"{program.name}.log"
@@ -206,9 +206,9 @@ class Stack:
                 self._children.append(child)
                 child.launch()
 
-    def _child_environment(self) -> dict[str, str]:
+    def _child_environment(self, settings: dict[str, str]) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if name != "SANDBOX_URL"}
-        environment |= settings_of(self.running, self._keys) | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+        environment |= settings | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
         # An idle queue is polled with a growing pause up to this many milliseconds; the default adds half a second.
         environment.setdefault("dramatiq_worker_timeout", "50")
         if self._worker_threads is not None:
