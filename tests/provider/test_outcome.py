@@ -1,0 +1,88 @@
+"""Every way a call can fail is one of three outcomes."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+import stripe
+
+from marketbill.errors import ProviderDeclined, ProviderRefused, ProviderUnavailable
+from marketbill.provider.port import Declined, Refused, Unknown
+from marketbill.provider.stripe.outcome import outcome_of
+
+
+def http(status: int | None, error: dict[str, Any] | None = None) -> stripe.StripeError:
+    body = {"error": error} if error is not None else None
+    return stripe.APIError("text", http_status=status, json_body=body, headers={"request-id": "req_1"})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code", "untouched"),
+    [
+        (http(402, {"code": "card_declined", "decline_code": "lost_card"}), Declined, "card_declined", None),
+        (http(400, {"code": "balance_insufficient"}), Refused, "balance_insufficient", None),
+        (http(400, {"type": "idempotency_error"}), Refused, None, None),
+        (http(401, {}), Refused, "authentication", None),
+        (http(403, {"code": "account_invalid"}), Refused, "account_invalid", None),
+        (http(404, {"code": "resource_missing", "param": "id"}), Refused, "resource_missing", None),
+        (http(409, {"code": "idempotency_key_in_use", "type": "invalid_request_error"}), Unknown, None, False),
+        (http(409, {"type": "idempotency_error"}), Unknown, None, False),
+        (http(429, {"code": "lock_timeout"}), Unknown, "lock_timeout", True),
+        (http(429, {}), Unknown, "rate_limit", True),
+        (http(500, {"type": "api_error"}), Unknown, None, False),
+        (http(503), Unknown, None, False),
+        (http(200), Unknown, None, False),  # a body that is not JSON
+        (http(302), Unknown, None, False),
+        (http(None), Unknown, None, False),
+        (stripe.APIConnectionError("no route"), Unknown, "no_answer", False),
+        (aiohttp.ClientPayloadError("cut off"), Unknown, "no_answer", False),
+        (aiohttp.ServerDisconnectedError(), Unknown, "no_answer", False),
+        (TimeoutError(), Unknown, "no_answer", False),
+        (ConnectionResetError(), Unknown, "no_answer", False),
+    ],
+)
+def test_an_exception_is_one_of_three_outcomes(
+    error: Exception, kind: type[Exception], code: str | None, untouched: bool | None
+) -> None:
+    outcome = outcome_of(error)
+    assert type(outcome) is kind
+    assert outcome is not None
+    if code is not None:
+        assert outcome.failure.code == code
+    assert getattr(outcome, "untouched", None) is untouched
+
+
+@pytest.mark.parametrize("defect", [TypeError("ours"), KeyError("ours"), ValueError("ours")])
+def test_a_defect_of_ours_is_no_outcome(defect: Exception) -> None:
+    assert outcome_of(defect) is None
+
+
+def test_a_decline_names_its_payment_reason_and_advice() -> None:
+    declined = outcome_of(
+        http(
+            402,
+            {
+                "type": "card_error",
+                "code": "card_declined",
+                "decline_code": "insufficient_funds",
+                "advice_code": "try_again_later",
+                "message": "Your card has insufficient funds.",
+                "charge": "ch_1",
+                "payment_intent": {"id": "pi_1", "status": "requires_payment_method"},
+            },
+        )
+    )
+    assert isinstance(declined, Declined)
+    assert (declined.payment_id, declined.decline_code, declined.advice) == (
+        "pi_1",
+        "insufficient_funds",
+        "try_again_later",
+    )
+    assert declined.retryable
+    assert declined.failure.as_json()["request_id"] == "req_1"
+
+
+def test_the_outcomes_are_refusals_that_the_edges_can_show() -> None:
+    assert issubclass(Declined, ProviderDeclined)
+    assert issubclass(Refused, ProviderRefused)
+    assert issubclass(Unknown, ProviderUnavailable)
