@@ -7,8 +7,9 @@ down_revision = "0001"
 
 # No foreign keys between these tables: on the hot path they halve the write rate, and the proof shows what they would
 # (no posting without its entry and accounts, one currency on both sides). Space is left on account pages, so that a
-# balance moves within its page and no index is touched. The index on the entries' keys is made last: on a table too young
-# to have statistics several indexes cost the same, and the planner then takes the youngest; every post looks up keys.
+# balance moves within its page and no index is touched. The index on the entries' keys is made last: on a table too
+# young to have statistics several indexes cost the same, and the planner then takes the youngest; every post looks up
+# keys.
 TABLES = """
 create table ledger_account (
   platform_id uuid not null,
