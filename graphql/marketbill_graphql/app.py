@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
 
 import strawberry
 import structlog
@@ -16,13 +15,14 @@ from starlette.routing import Route
 from marketbill import clock
 from marketbill.errors import NotFound, Refusal, Unavailable
 from marketbill.ids import PlatformId, parse_id
+from marketbill.platforms import keys
+from marketbill.services import Services
+from marketbill.webhooks.receive import BadSignature, UnknownEndpoint, receive
 from marketbill_graphql import explorer
 from marketbill_graphql.endpoint import Authenticate, GraphQLEndpoint
 from marketbill_graphql.request_id import RequestId
+from marketbill_graphql.schema import build_schema
 from marketbill_graphql.wire import BadRequest, read_bytes
-
-if TYPE_CHECKING:
-    from marketbill.services import Services
 
 log = structlog.get_logger("marketbill.http")
 
@@ -38,7 +38,7 @@ _LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>market
 
 
 def create_app(
-    services: "Services",
+    services: Services,
     *,
     schema: strawberry.Schema | None = None,
     authenticate: Authenticate | None = None,
@@ -47,7 +47,7 @@ def create_app(
 
     `schema` and `authenticate` stand in for the product's own in tests.
     """
-    endpoint = GraphQLEndpoint(schema or _schema(), services, authenticate or _authenticate())
+    endpoint = GraphQLEndpoint(schema or build_schema(), services, authenticate or keys.authenticate)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -82,7 +82,7 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _ready(services: "Services") -> Callable[[Request], object]:
+def _ready(services: Services) -> Callable[[Request], object]:
     async def ready(_request: Request) -> Response:
         """The process can serve: its database answers."""
         try:
@@ -95,11 +95,9 @@ def _ready(services: "Services") -> Callable[[Request], object]:
     return ready
 
 
-def _stripe_webhook(services: "Services") -> Callable[[Request], object]:
+def _stripe_webhook(services: Services) -> Callable[[Request], object]:
     async def webhook(request: Request) -> Response:
         """Stores a signed event and answers; a worker does the rest."""
-        from marketbill.webhooks.receive import BadSignature, UnknownEndpoint, receive
-
         try:
             raw = await read_bytes(request, limit=WEBHOOK_BYTES_MAX)
             platform = PlatformId(parse_id("platform", request.path_params["platform"]))
@@ -124,15 +122,3 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope.get("state", {}).get("request_id", "")
     log.error("unexpected error", path=request.url.path, exc_info=error)
     return JSONResponse({"error": "Something went wrong on our side.", "requestId": request_id}, status_code=500)
-
-
-def _schema() -> strawberry.Schema:
-    from marketbill_graphql.schema import build_schema
-
-    return build_schema()
-
-
-def _authenticate() -> Authenticate:
-    from marketbill.platforms.keys import authenticate
-
-    return authenticate

@@ -1,7 +1,7 @@
 """What a resolver knows about its request."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -9,10 +9,8 @@ from marketbill.actor import Actor
 from marketbill.db import ReadScope
 from marketbill.errors import Forbidden
 from marketbill.ids import PlatformId
+from marketbill.services import Services
 from marketbill_graphql.loading import Batch, Loader, Reader
-
-if TYPE_CHECKING:
-    from marketbill.services import Services
 
 Answer = TypeVar("Answer")
 
@@ -20,7 +18,7 @@ Answer = TypeVar("Answer")
 class Context:
     """The verified caller, the services, and this operation's reads."""
 
-    def __init__(self, services: "Services", actor: Actor, *, request_id: str, shared_reads: bool) -> None:
+    def __init__(self, services: Services, actor: Actor, *, request_id: str, shared_reads: bool) -> None:
         self.services = services
         self.actor = actor
         self.request_id = request_id

@@ -7,7 +7,7 @@ factory, it runs the first of several operations unasked, and it answers three k
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
@@ -18,6 +18,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from marketbill.actor import Actor
 from marketbill.errors import Refusal, Unauthenticated
+from marketbill.services import Services
 from marketbill_graphql import answers
 from marketbill_graphql.access import AccessRules
 from marketbill_graphql.context import Context
@@ -25,10 +26,7 @@ from marketbill_graphql.documents import DocumentRefused, Documents, Operation
 from marketbill_graphql.limits import DEADLINE_SECONDS, ERRORS_MAX, check_variables
 from marketbill_graphql.wire import JSON_TYPE, BadRequest, GraphQLRequest, answer_type, read_request
 
-if TYPE_CHECKING:
-    from marketbill.services import Services
-
-Authenticate = Callable[["Services", str], Awaitable[Actor]]
+Authenticate = Callable[[Services, str], Awaitable[Actor]]
 
 
 class GraphQLEndpoint:
@@ -37,7 +35,7 @@ class GraphQLEndpoint:
     def __init__(
         self,
         schema: strawberry.Schema,
-        services: "Services",
+        services: Services,
         authenticate: Authenticate,
         *,
         deadline_seconds: float = DEADLINE_SECONDS,

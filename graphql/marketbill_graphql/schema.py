@@ -1,12 +1,45 @@
 """The schema, assembled from the rooms, and its printed form (the published contract)."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import strawberry
+from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
+from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
+from marketbill_graphql.ledger import LedgerQueries, Posting
+from marketbill_graphql.nodes import NodeQueries
+from marketbill_graphql.payments import PaymentCommands, PaymentQueries
+from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
+from marketbill_graphql.platforms import ApiKey, FeeRule, PlatformCommands, PlatformQueries
 from marketbill_graphql.scalars import SCALARS
+from marketbill_graphql.sellers import SellerCommands, SellerQueries
+from marketbill_graphql.transfers import TransferQueries
+
+_QUERIES = (
+    PlatformQueries,
+    NodeQueries,
+    SellerQueries,
+    BuyerQueries,
+    PaymentQueries,
+    TransferQueries,
+    PayoutQueries,
+    LedgerQueries,
+)
+_COMMANDS = (PlatformCommands, SellerCommands, BuyerCommands, PaymentCommands, PayoutCommands)
+
+
+@cache
+def build_schema() -> strawberry.Schema:
+    """The product's schema; built once in a process, it holds no state."""
+    return assemble(queries=_QUERIES, mutations=_COMMANDS, types=(ApiKey, FeeRule, PaymentMethod, Posting))
+
+
+def sdl() -> str:
+    """The schema as it is published in `graphql/schema.graphql`."""
+    return print_schema(build_schema()) + "\n"
 
 
 def assemble(*, queries: Sequence[type], mutations: Sequence[type], types: Sequence[type] = ()) -> strawberry.Schema:

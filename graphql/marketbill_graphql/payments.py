@@ -1,0 +1,532 @@
+"""Payments: preview, creation, cancellation, delivery, and what each party may see of one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ColumnElement, Row, select
+
+from marketbill.errors import InvalidInput, NotFound
+from marketbill.ids import parse_id, public_id
+from marketbill.payments import cancellation, checkout, delivery
+from marketbill.payments.checkout import PaymentDraft
+from marketbill.payments.model import PaymentStatus, payment_share
+from marketbill.payments.model import payment as table
+from marketbill.payments.order import OrderLine, plan_order
+from marketbill_graphql import declare, rows
+from marketbill_graphql.access import BUYER, PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
+from marketbill_graphql.buyers import Buyer, find_buyer
+from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.context import Context, Info
+from marketbill_graphql.errors import (
+    AnyMutationError,
+    ProviderDeclined,
+    ProviderRefused,
+    RefusalsAsData,
+    SellerNotAllowed,
+    user_error,
+)
+from marketbill_graphql.ledger import JournalEntry, entries_of
+from marketbill_graphql.money import Money, MoneyInput, amount
+from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.platforms import HoldFrom, plain
+from marketbill_graphql.scalars import CurrencyCode
+from marketbill_graphql.sellers import Seller, load_seller
+from marketbill_graphql.splits import Split, SplitAmounts, SplitStep, amounts_of, split_of, steps_of
+from marketbill_graphql.transfers import Transfer, transfer_of
+
+#: Whoever is party to a payment sees it; its fields say what of it.
+PAYERS = PLATFORM_READERS | BUYER
+PAYEES = PLATFORM_READERS | SELLER
+strawberry.enum(
+    PaymentStatus,
+    description="Where a payment stands. A success of the provider wins over every other state: money has moved.",
+)
+
+
+@declare.output(TENANT)
+class ExternalRef:
+    """An id that the platform's own systems know a line by."""
+
+    name: str
+    value: str
+
+
+@declare.output(TENANT)
+class PaymentLine:
+    """One line of the basket. A buyer sees what is bought, a seller his own lines with what he gets."""
+
+    row: strawberry.Private[Row[Any]]
+    payment: strawberry.Private[Row[Any]]
+    id: strawberry.ID = strawberry.field(description="lin_…")
+    description: str
+    category: str
+    quantity: int
+    unit_price: Money
+    tax_rate: Decimal = strawberry.field(description="Percent.")
+    tax_inclusive: bool = strawberry.field(description="Whether the tax lies within the unit price.")
+    gross: Money = strawberry.field(description="What the buyer pays for the line.")
+    tax: Money = strawberry.field(description="The sales tax within it.")
+    external_refs: list[ExternalRef]
+
+    @declare.computed
+    async def seller(self, info: Info) -> Seller:
+        """Who sells it."""
+        return await load_seller(info.context, self.row.seller_id)
+
+    @declare.query(PAYEES)
+    def amounts(self) -> SplitAmounts:
+        """The line, split."""
+        source = {name: getattr(self.row, name) for name in ("gross", "tax", "net", "fee", "fee_tax", "seller_net")}
+        return amounts_of(source, self.payment.currency)
+
+    @declare.query(PAYEES)
+    def explanation(self) -> list[SplitStep]:
+        """Every step to these amounts, in order."""
+        return steps_of(self.payment.trace["lines"][self.row.ordinal], self.payment.currency)
+
+
+@declare.output(PAYEES)
+class PaymentShare:
+    """What one seller has in a payment."""
+
+    row: strawberry.Private[Row[Any]]
+    gross: Money
+    tax: Money
+    fee: Money
+    fee_tax: Money
+    fee_tax_rule: str
+    seller_net: Money
+
+    @declare.computed
+    async def seller(self, info: Info) -> Seller:
+        """Whose share it is."""
+        return await load_seller(info.context, self.row.seller_id)
+
+
+@declare.output(PAYERS)
+class NextAction:
+    """What the buyer must do before the payment goes on."""
+
+    kind: str = strawberry.field(description="In the provider's words, such as redirect_to_url.")
+    redirect_url: str | None = strawberry.field(description="Null when the provider's script asks in the page.")
+
+
+@declare.output(PAYERS)
+class Decline:
+    """Why the last attempt failed."""
+
+    code: str | None
+    advice: str | None = strawberry.field(description="The provider's advice, such as try_again_later.")
+    message: str
+
+
+@declare.output(TENANT)
+class Payment(Node):
+    """One payment of a buyer for a basket of several sellers."""
+
+    row: strawberry.Private[Row[Any]]
+    id: strawberry.ID = strawberry.field(description="pay_…")
+    reference: str | None = strawberry.field(description="The platform's own order number.")
+    status: PaymentStatus
+    currency: CurrencyCode
+    gross: Money = strawberry.field(directives=[access(PAYERS)], description="What the buyer pays.")
+    tax: Money = strawberry.field(directives=[access(PAYERS)], description="The sales tax within it.")
+    fee: Money = strawberry.field(directives=[access(PLATFORM_READERS)], description="The platform's fee.")
+    fee_tax: Money = strawberry.field(directives=[access(PLATFORM_READERS)], description="The tax on the fee.")
+    seller_net: Money = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="What the sellers get together."
+    )
+    provider_fee: Money | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="What the payment provider charged, once known."
+    )
+    provider_payment: str | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="The provider's id of the payment."
+    )
+    provider_charge: str | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="The provider's id of the charge."
+    )
+    next_action: NextAction | None = strawberry.field(directives=[access(PAYERS)], description="With REQUIRES_ACTION.")
+    decline: Decline | None = strawberry.field(directives=[access(PAYERS)], description="With DECLINED or FAILED.")
+    hold_from: HoldFrom
+    hold_days: int
+    created_at: datetime
+    updated_at: datetime
+    succeeded_at: datetime | None = strawberry.field(description="When the buyer was charged.")
+    settled_at: datetime | None = strawberry.field(description="When the provider's fee was booked.")
+    available_on: datetime | None = strawberry.field(description="From when the provider lets the money be used.")
+    available_at: datetime | None = strawberry.field(description="When that was booked.")
+    delivered_at: datetime | None
+    release_on: datetime | None = strawberry.field(description="When the hold ends.")
+    released_at: datetime | None = strawberry.field(description="When the sellers' money was released.")
+
+    @declare.query(PAYERS)
+    async def buyer(self, info: Info) -> Buyer | None:
+        """Who pays; null for a guest."""
+        return await find_buyer(info.context, self.row.buyer_id) if self.row.buyer_id else None
+
+    @declare.computed
+    async def lines(self, info: Info) -> list[PaymentLine]:
+        """The basket; a seller sees his own lines."""
+        found = await info.context.load(rows.lines_of, self.row.id)
+        return [_line(line, self.row) for line in _own(info.context, found)]
+
+    @declare.query(PAYEES)
+    async def shares(self, info: Info) -> list[PaymentShare]:
+        """What each seller has in it; a seller sees his own."""
+        found = await info.context.load(rows.shares_of, self.row.id)
+        return [_share(share, self.row.currency) for share in _own(info.context, found)]
+
+    @declare.query(PAYEES)
+    async def transfers(self, info: Info) -> list[Transfer]:
+        """The sellers' shares on their way; a seller sees his own."""
+        found = await info.context.load(rows.transfers_of, self.row.id)
+        return [transfer_of(transfer) for transfer in _own(info.context, found)]
+
+    @declare.query(PLATFORM_READERS)
+    def split(self) -> Split:
+        """The whole split, explained: the same that the preview gave."""
+        return split_of(self.row.trace)
+
+    @declare.query(PLATFORM_READERS)
+    async def journal_entries(self, info: Info) -> list[JournalEntry]:
+        """What the books say of it, oldest first."""
+        return await entries_of(info.context, self.row.id)
+
+
+@declare.lookup
+class PaymentLookup:
+    """How to find a payment."""
+
+    id: strawberry.ID | None = strawberry.UNSET
+    reference: str | None = strawberry.field(default=strawberry.UNSET, description="The newest with this reference.")
+
+
+@declare.input
+class PaymentFilter:
+    """Which payments; the conditions hold together."""
+
+    status: list[PaymentStatus] | None = strawberry.field(default=None, description="Any of these.")
+    reference: str | None = None
+    buyer_id: strawberry.ID | None = None
+    seller_id: strawberry.ID | None = strawberry.field(default=None, description="With a share of this seller.")
+
+
+@declare.input
+class ExternalRefInput:
+    """An id that the platform's own systems know a line by."""
+
+    name: str
+    value: str
+
+
+@declare.input
+class PaymentLineInput:
+    """One line of a basket."""
+
+    seller_id: strawberry.ID
+    description: str
+    category: str = ""
+    quantity: int = 1
+    unit_price: MoneyInput
+    tax_rate: Decimal = strawberry.field(description='Percent of sales tax, such as "21".')
+    tax_inclusive: bool = strawberry.field(default=True, description="Whether the tax lies within the unit price.")
+    external_refs: list[ExternalRefInput] = strawberry.field(default_factory=list)
+
+
+@declare.input
+class PaymentPreviewInput:
+    """A basket to split."""
+
+    currency: CurrencyCode
+    lines: list[PaymentLineInput]
+
+
+@declare.input
+class PaymentCreateInput:
+    """A basket to sell. Pays with a stored method or a token; with neither, the page pays with the client secret."""
+
+    idempotency_key: str
+    currency: CurrencyCode
+    lines: list[PaymentLineInput]
+    reference: str | None = strawberry.field(default=None, description="The platform's own order number.")
+    buyer_id: strawberry.ID | None = None
+    payment_method_id: strawberry.ID | None = None
+    payment_method_token: str | None = strawberry.field(default=None, description="pm_…, from the provider's form.")
+    return_url: str | None = strawberry.field(default=None, description="Where the buyer's bank sends him back to.")
+    off_session: bool = strawberry.field(default=False, description="The buyer is not there to authenticate.")
+
+
+@declare.input
+class PaymentCancelInput:
+    """The payment to cancel."""
+
+    idempotency_key: str
+    id: strawberry.ID
+
+
+@declare.input
+class PaymentDeliverInput:
+    """The payment whose order was delivered."""
+
+    idempotency_key: str
+    id: strawberry.ID
+
+
+PaymentPreviewError = Annotated[AnyMutationError | SellerNotAllowed, strawberry.union("PaymentPreviewError")]
+PaymentCreateError = Annotated[
+    AnyMutationError | SellerNotAllowed | ProviderDeclined | ProviderRefused, strawberry.union("PaymentCreateError")
+]
+PaymentCancelError = Annotated[AnyMutationError | ProviderRefused, strawberry.union("PaymentCancelError")]
+PaymentDeliverError = Annotated[AnyMutationError, strawberry.union("PaymentDeliverError")]
+
+
+@declare.output(PLATFORM_READERS)
+class PaymentPreviewPayload:
+    """The split that a payment of this basket would have now."""
+
+    split: Split | None = None
+    errors: list[PaymentPreviewError]
+
+
+@declare.output(PLATFORM_WRITERS)
+class PaymentCreatePayload:
+    """The payment as it stands. After a decline it stands too, beside the error."""
+
+    payment: Payment | None = None
+    client_secret: str | None = strawberry.field(
+        default=None, description="For the provider's script in the buyer's page, while the payment waits for him."
+    )
+    errors: list[PaymentCreateError]
+
+
+@declare.output(PLATFORM_WRITERS)
+class PaymentCancelPayload:
+    """The payment after it was canceled."""
+
+    payment: Payment | None = None
+    errors: list[PaymentCancelError]
+
+
+@declare.output(PLATFORM_WRITERS)
+class PaymentDeliverPayload:
+    """The payment with its delivery, and the end of its hold."""
+
+    payment: Payment | None = None
+    errors: list[PaymentDeliverError]
+
+
+@strawberry.type
+class PaymentQueries:
+    @declare.query(TENANT)
+    async def payment(self, info: Info, by: PaymentLookup) -> Payment | None:
+        """A payment, or null when there is none for this caller."""
+        if by.id:
+            try:
+                return await find_payment(info.context, parse_id("payment", by.id))
+            except NotFound:
+                return None
+        return await _visible(info.context, table.c.reference == by.reference)
+
+    @declare.query(TENANT)
+    async def payments(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        filter: PaymentFilter | None = None,
+    ) -> Connection[Payment]:
+        """Payments, newest first: a buyer sees his own, a seller those with a share of his."""
+        asked = window(list_name="payments", first=first, after=after, last=last, before=before)
+        conditions = [*_party(info.context), *_conditions(filter or PaymentFilter())]
+        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
+        return page(found, asked, list_name="payments", node=payment_of, position=rows.by_id)
+
+    @declare.query(PLATFORM_READERS, extensions=[RefusalsAsData()])
+    async def payment_preview(self, info: Info, input: PaymentPreviewInput) -> PaymentPreviewPayload:
+        """The split of a basket under the rules in force; writes nothing."""
+        lines = _order_lines(input.lines)
+        order = await info.context.read(lambda scope: plan_order(scope, currency=input.currency, lines=lines))
+        return PaymentPreviewPayload(split=split_of(order.plan.to_trace()), errors=[])
+
+
+@strawberry.type
+class PaymentCommands:
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def payment_create(self, info: Info, input: PaymentCreateInput) -> PaymentCreatePayload:
+        """Charges a buyer once for a basket of several sellers."""
+        made = await checkout.create(
+            info.context.services,
+            info.context.actor,
+            idempotency_key=input.idempotency_key,
+            draft=PaymentDraft(
+                currency=input.currency,
+                lines=_order_lines(input.lines),
+                buyer_id=input.buyer_id,
+                payment_method_id=input.payment_method_id,
+                payment_method_token=input.payment_method_token,
+                reference=input.reference,
+                return_url=input.return_url,
+                off_session=input.off_session,
+            ),
+        )
+        errors: Any = [user_error(made.refusal)] if made.refusal else []
+        return PaymentCreatePayload(payment=payment_of(made.payment), client_secret=made.client_secret, errors=errors)
+
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def payment_cancel(self, info: Info, input: PaymentCancelInput) -> PaymentCancelPayload:
+        """Cancels a payment that waits for its buyer."""
+        row = await cancellation.cancel(
+            info.context.services, info.context.actor, idempotency_key=input.idempotency_key, id=input.id
+        )
+        return PaymentCancelPayload(payment=payment_of(row), errors=[])
+
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def payment_deliver(self, info: Info, input: PaymentDeliverInput) -> PaymentDeliverPayload:
+        """Marks a payment's order as delivered, which starts the hold where the platform holds from delivery."""
+        row = await delivery.deliver(
+            info.context.services, info.context.actor, idempotency_key=input.idempotency_key, id=input.id
+        )
+        return PaymentDeliverPayload(payment=payment_of(row), errors=[])
+
+
+def payment_of(row: Row[Any]) -> Payment:
+    currency = row.currency
+    return Payment(
+        row=row,
+        id=strawberry.ID(public_id("payment", row.id)),
+        reference=row.reference,
+        status=PaymentStatus(row.status),
+        currency=CurrencyCode(currency),
+        gross=amount(row.gross, currency),
+        tax=amount(row.tax, currency),
+        fee=amount(row.fee, currency),
+        fee_tax=amount(row.fee_tax, currency),
+        seller_net=amount(row.seller_net, currency),
+        provider_fee=amount(row.provider_fee, currency) if row.provider_fee is not None else None,
+        provider_payment=row.provider_payment,
+        provider_charge=row.provider_charge,
+        next_action=NextAction(**row.next_action) if row.next_action else None,
+        decline=Decline(**row.decline) if row.decline else None,
+        hold_from=HoldFrom(row.hold_from),
+        hold_days=row.hold_days,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        succeeded_at=row.succeeded_at,
+        settled_at=row.settled_at,
+        available_on=row.available_on,
+        available_at=row.available_at,
+        delivered_at=row.delivered_at,
+        release_on=row.release_on,
+        released_at=row.released_at,
+    )
+
+
+@finds("payment", TENANT)
+async def find_payment(context: Context, id: UUID) -> Payment | None:
+    """A payment that the caller is party to."""
+    return await _visible(context, table.c.id == id)
+
+
+async def _visible(context: Context, condition: ColumnElement[bool]) -> Payment | None:
+    row = await context.read(lambda scope: rows.one(scope, table, condition, *_party(context)))
+    return payment_of(row) if row is not None else None
+
+
+def _party(context: Context) -> list[ColumnElement[bool]]:
+    """The condition under which the caller is party to a payment."""
+    actor = context.actor
+    if actor.buyer is not None:
+        return [table.c.buyer_id == actor.buyer]
+    return [_with_share_of(actor.seller)] if actor.seller is not None else []
+
+
+def _with_share_of(seller: UUID) -> ColumnElement[bool]:
+    mine = select(payment_share.c.payment_id).where(
+        payment_share.c.platform_id == table.c.platform_id,
+        payment_share.c.payment_id == table.c.id,
+        payment_share.c.seller_id == seller,
+    )
+    return mine.exists()
+
+
+def _conditions(filter: PaymentFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filter.status is not None:
+        conditions.append(table.c.status.in_([status.value for status in filter.status]))
+    if filter.reference is not None:
+        conditions.append(table.c.reference == filter.reference)
+    if filter.buyer_id is not None:
+        conditions.append(table.c.buyer_id == parse_id("buyer", filter.buyer_id, path=("filter", "buyerId")))
+    if filter.seller_id is not None:
+        conditions.append(_with_share_of(parse_id("seller", filter.seller_id, path=("filter", "sellerId"))))
+    return conditions
+
+
+def _own(context: Context, found: Sequence[Row[Any]] | None) -> list[Row[Any]]:
+    """The rows of a payment that the caller may see: a seller sees those that are his."""
+    return [row for row in found or () if context.actor.seller in (None, row.seller_id)]
+
+
+def _order_lines(lines: Sequence[PaymentLineInput]) -> list[OrderLine]:
+    return [
+        OrderLine(
+            seller_id=line.seller_id,
+            description=line.description,
+            category=line.category,
+            quantity=line.quantity,
+            unit_price=line.unit_price.minor,
+            currency=line.unit_price.currency,
+            tax_rate=line.tax_rate,
+            tax_inclusive=line.tax_inclusive,
+            external_refs=_refs(line.external_refs, index),
+        )
+        for index, line in enumerate(lines)
+    ]
+
+
+def _refs(given: Sequence[ExternalRefInput], index: int) -> dict[str, str]:
+    refs: dict[str, str] = {}
+    for place, ref in enumerate(given):
+        if ref.name in refs:
+            raise InvalidInput(
+                f"The line has two external ids named {ref.name[:40]!r}.",
+                path=("lines", str(index), "externalRefs", str(place), "name"),
+                constraint="unique in the line",
+            )
+        refs[ref.name] = ref.value
+    return refs
+
+
+def _line(row: Row[Any], payment: Row[Any]) -> PaymentLine:
+    return PaymentLine(
+        row=row,
+        payment=payment,
+        id=strawberry.ID(public_id("payment line", row.id)),
+        description=row.description,
+        category=row.category,
+        quantity=row.quantity,
+        unit_price=amount(row.unit_price, payment.currency),
+        tax_rate=plain(row.tax_rate),
+        tax_inclusive=row.tax_inclusive,
+        gross=amount(row.gross, payment.currency),
+        tax=amount(row.tax, payment.currency),
+        external_refs=[ExternalRef(name=name, value=value) for name, value in sorted(row.external_refs.items())],
+    )
+
+
+def _share(row: Row[Any], currency: str) -> PaymentShare:
+    return PaymentShare(
+        row=row,
+        gross=amount(row.gross, currency),
+        tax=amount(row.tax, currency),
+        fee=amount(row.fee, currency),
+        fee_tax=amount(row.fee_tax, currency),
+        fee_tax_rule=row.fee_tax_rule,
+        seller_net=amount(row.seller_net, currency),
+    )

@@ -1,0 +1,340 @@
+"""Sellers: their data, their three gates, their balances, their onboarding and their tokens."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Row
+
+from marketbill.actor import Role
+from marketbill.errors import NotFound
+from marketbill.ids import SellerId, parse_id, public_id
+from marketbill.ledger import balances
+from marketbill.ledger.balances import SellerPosition
+from marketbill.provider.port import CapabilityState
+from marketbill.sellers import seller
+from marketbill.sellers.model import seller as table
+from marketbill.sellers.seller import SellerDraft
+from marketbill_graphql import declare, party_tokens, rows
+from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
+from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.context import Context, Info
+from marketbill_graphql.errors import AnyMutationError, ProviderRefused, RefusalsAsData
+from marketbill_graphql.money import Money, amount
+from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.platforms import given
+from marketbill_graphql.scalars import CurrencyCode
+
+PARTIES = PLATFORM_READERS | SELLER
+strawberry.enum(CapabilityState, description="Whether the provider lets an account receive transfers.")
+
+
+@declare.output(PARTIES)
+class Requirements:
+    """What the provider still wants from the seller, in the provider's own field names."""
+
+    currently_due: list[str]
+    past_due: list[str]
+    pending_verification: list[str]
+    disabled_reason: str | None
+    due_by: datetime | None
+
+
+@declare.output(PARTIES)
+class SellerBalance:
+    """Where a seller's money of one currency stands."""
+
+    currency: CurrencyCode
+    pending: Money = strawberry.field(description="Sold, and still held.")
+    payable: Money = strawberry.field(description="Released, and to be transferred.")
+    available: Money = strawberry.field(description="In the seller's account at the provider: can be paid out.")
+    in_transit: Money = strawberry.field(description="On its way to the seller's bank.")
+    total: Money
+
+
+@declare.output(PARTIES)
+class Seller(Node):
+    """Someone who sells on the platform."""
+
+    row: strawberry.Private[Row[Any]]
+    id: strawberry.ID = strawberry.field(directives=[access(TENANT)], description="sel_…")
+    name: str = strawberry.field(directives=[access(TENANT)])
+    country: str = strawberry.field(directives=[access(TENANT)], description="ISO 3166 alpha-2.")
+    email: str
+    vat_number: str | None
+    vat_number_valid: bool = strawberry.field(description="Whether the number has the form of its country.")
+    external_ref: str | None = strawberry.field(description="The platform's own name for the seller.")
+    may_sell: bool = strawberry.field(description="First gate: closed while the platform suspends the seller.")
+    transfers: CapabilityState = strawberry.field(description="The provider's word on receiving transfers.")
+    may_be_paid_out: bool = strawberry.field(description="Third gate: the provider lets money out to the bank.")
+    requirements: Requirements
+    provider_account: str | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="The account's id at the provider."
+    )
+    version: int = strawberry.field(description="Counts changes; pass it as `expectedVersion`.")
+    created_at: datetime
+    updated_at: datetime
+
+    @declare.computed
+    def may_receive_transfers(self) -> bool:
+        """Second gate: the provider lets money in."""
+        return self.transfers is CapabilityState.ACTIVE
+
+    @declare.computed
+    async def balances(self, info: Info) -> list[SellerBalance]:
+        """Where the seller's money stands now, by currency."""
+        return [_balance(held) for held in await info.context.load(balances.seller_positions, self.row.id) or []]
+
+
+@declare.lookup
+class SellerLookup:
+    """How to find a seller."""
+
+    id: strawberry.ID | None = strawberry.UNSET
+    external_ref: str | None = strawberry.UNSET
+
+
+@declare.input
+class SellerFilter:
+    """Which sellers; the conditions hold together."""
+
+    suspended: bool | None = None
+    may_be_paid_out: bool | None = None
+    country: str | None = None
+
+
+@declare.input
+class SellerCreateInput:
+    """A new seller."""
+
+    idempotency_key: str
+    name: str
+    email: str
+    country: str = strawberry.field(description="ISO 3166 alpha-2.")
+    vat_number: str | None = None
+    external_ref: str | None = strawberry.field(default=None, description="Unique in the platform.")
+
+
+@declare.input
+class SellerUpdateInput:
+    """What to change; a field that is left out stays."""
+
+    idempotency_key: str
+    id: strawberry.ID
+    name: str | None = strawberry.UNSET
+    email: str | None = strawberry.UNSET
+    vat_number: str | None = strawberry.field(default=strawberry.UNSET, description="Null removes it.")
+    suspended: bool | None = strawberry.UNSET
+    expected_version: int | None = strawberry.field(default=None, description="Refuse when it changed meanwhile.")
+
+
+@declare.input
+class SellerOnboardingLinkCreateInput:
+    """For whom, and where the provider sends the seller afterwards."""
+
+    idempotency_key: str
+    seller_id: strawberry.ID
+    return_url: str
+    refresh_url: str
+
+
+@declare.input
+class SellerTokenCreateInput:
+    """For whom, and for how long."""
+
+    idempotency_key: str
+    seller_id: strawberry.ID
+    lifetime_seconds: int = strawberry.field(default=3600, description="60 to 86400.")
+
+
+SellerCreateError = Annotated[AnyMutationError | ProviderRefused, strawberry.union("SellerCreateError")]
+SellerUpdateError = Annotated[AnyMutationError, strawberry.union("SellerUpdateError")]
+SellerOnboardingLinkCreateError = Annotated[
+    AnyMutationError | ProviderRefused, strawberry.union("SellerOnboardingLinkCreateError")
+]
+SellerTokenCreateError = Annotated[AnyMutationError, strawberry.union("SellerTokenCreateError")]
+
+
+@declare.output(PLATFORM_WRITERS)
+class SellerCreatePayload:
+    """The new seller."""
+
+    seller: Seller | None = None
+    errors: list[SellerCreateError]
+
+
+@declare.output(PLATFORM_WRITERS)
+class SellerUpdatePayload:
+    """The seller after the change."""
+
+    seller: Seller | None = None
+    errors: list[SellerUpdateError]
+
+
+@declare.output(PLATFORM_WRITERS | SELLER)
+class SellerOnboardingLinkCreatePayload:
+    """A page of the provider where the seller completes his data; it works once, for some minutes."""
+
+    seller: Seller | None = None
+    url: str | None = None
+    expires_at: datetime | None = None
+    errors: list[SellerOnboardingLinkCreateError]
+
+
+@declare.output(PLATFORM_WRITERS)
+class SellerTokenCreatePayload:
+    """A bearer token that acts as this seller."""
+
+    token: str | None = None
+    expires_at: datetime | None = None
+    errors: list[SellerTokenCreateError]
+
+
+@strawberry.type
+class SellerQueries:
+    @declare.query(PARTIES)
+    async def seller(self, info: Info, by: SellerLookup) -> Seller | None:
+        """A seller, or null when there is none for this caller."""
+        if by.id:
+            try:
+                return await find_seller(info.context, parse_id("seller", by.id))
+            except NotFound:
+                return None
+        row = await info.context.read(lambda scope: rows.one(scope, table, table.c.external_ref == by.external_ref))
+        return seller_of(row) if row is not None and _sees(info.context, row.id) else None
+
+    @declare.query(PLATFORM_READERS)
+    async def sellers(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        filter: SellerFilter | None = None,
+    ) -> Connection[Seller]:
+        """The platform's sellers, newest first."""
+        asked = window(list_name="sellers", first=first, after=after, last=last, before=before)
+        conditions = []
+        if filter and filter.suspended is not None:
+            conditions.append(table.c.suspended.is_(filter.suspended))
+        if filter and filter.may_be_paid_out is not None:
+            conditions.append(table.c.payouts_enabled.is_(filter.may_be_paid_out))
+        if filter and filter.country is not None:
+            conditions.append(table.c.country == filter.country)
+        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
+        return page(found, asked, list_name="sellers", node=seller_of, position=rows.by_id)
+
+
+@strawberry.type
+class SellerCommands:
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def seller_create(self, info: Info, input: SellerCreateInput) -> SellerCreatePayload:
+        """Makes a seller, with an account at the payment provider."""
+        draft = SellerDraft(input.name, input.email, input.country, input.vat_number, input.external_ref)
+        row = await seller.create(
+            info.context.services, info.context.actor, idempotency_key=input.idempotency_key, draft=draft
+        )
+        return SellerCreatePayload(seller=seller_of(row), errors=[])
+
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def seller_update(self, info: Info, input: SellerUpdateInput) -> SellerUpdatePayload:
+        """Changes a seller, or suspends him from selling."""
+        changes = given(input, ("name", "email", "suspended"))
+        if input.vat_number is not strawberry.UNSET:
+            changes["vat_number"] = input.vat_number
+        row = await seller.change(
+            info.context.services,
+            info.context.actor,
+            idempotency_key=input.idempotency_key,
+            id=input.id,
+            changes=changes,
+            expected_version=input.expected_version,
+        )
+        return SellerUpdatePayload(seller=seller_of(row), errors=[])
+
+    @declare.command(PLATFORM_WRITERS | SELLER, RefusalsAsData())
+    async def seller_onboarding_link_create(
+        self, info: Info, input: SellerOnboardingLinkCreateInput
+    ) -> SellerOnboardingLinkCreatePayload:
+        """Makes a link to the provider's onboarding page; each new idempotency key makes a new link."""
+        made = await party_tokens.link_once(
+            info.context,
+            idempotency_key=input.idempotency_key,
+            seller_id=input.seller_id,
+            return_url=input.return_url,
+            refresh_url=input.refresh_url,
+        )
+        return SellerOnboardingLinkCreatePayload(
+            seller=seller_of(made.seller), url=made.link.url, expires_at=made.link.expires_at, errors=[]
+        )
+
+    @declare.command(PLATFORM_WRITERS, RefusalsAsData())
+    async def seller_token_create(self, info: Info, input: SellerTokenCreateInput) -> SellerTokenCreatePayload:
+        """Mints a short-lived token with which a seller may use this API for himself."""
+        made = await party_tokens.mint_once(
+            info.context,
+            operation="sellerTokenCreate",
+            idempotency_key=input.idempotency_key,
+            role=Role.SELLER,
+            party_id=input.seller_id,
+            lifetime_seconds=input.lifetime_seconds,
+        )
+        return SellerTokenCreatePayload(token=made.token, expires_at=made.expires_at, errors=[])
+
+
+def seller_of(row: Row[Any]) -> Seller:
+    wanted = row.requirements or {}
+    due_by = wanted.get("due_by")
+    return Seller(
+        row=row,
+        id=strawberry.ID(public_id("seller", row.id)),
+        name=row.name,
+        country=row.country,
+        email=row.email,
+        vat_number=row.vat_number,
+        vat_number_valid=row.vat_number_valid,
+        external_ref=row.external_ref,
+        may_sell=not row.suspended,
+        transfers=CapabilityState(row.transfers),
+        may_be_paid_out=row.provider_account is not None and row.payouts_enabled,
+        requirements=Requirements(
+            currently_due=wanted.get("currently_due", []),
+            past_due=wanted.get("past_due", []),
+            pending_verification=wanted.get("pending_verification", []),
+            disabled_reason=wanted.get("disabled_reason"),
+            due_by=datetime.fromisoformat(due_by) if due_by else None,
+        ),
+        provider_account=row.provider_account,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+@finds("seller", PARTIES)
+async def find_seller(context: Context, id: UUID) -> Seller | None:
+    """A seller that the caller may see."""
+    row = await context.load(seller.by_ids, id) if _sees(context, id) else None
+    return seller_of(row) if row is not None else None
+
+
+async def load_seller(context: Context, id: UUID) -> Seller:
+    """The seller of a row that the caller may see."""
+    return seller_of(await context.load(seller.by_ids, SellerId(id)))
+
+
+def _sees(context: Context, id: UUID) -> bool:
+    return context.actor.seller in (None, id)
+
+
+def _balance(held: SellerPosition) -> SellerBalance:
+    return SellerBalance(
+        currency=CurrencyCode(held.currency),
+        pending=amount(held.pending, held.currency),
+        payable=amount(held.payable, held.currency),
+        available=amount(held.available, held.currency),
+        in_transit=amount(held.in_transit, held.currency),
+        total=amount(held.total, held.currency),
+    )

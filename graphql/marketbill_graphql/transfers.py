@@ -1,0 +1,118 @@
+"""Transfers: a seller's share of a payment on its way to his account at the provider."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Row
+
+from marketbill.ids import parse_id, public_id
+from marketbill.payouts.model import TransferStatus
+from marketbill.payouts.model import transfer as table
+from marketbill_graphql import declare, rows
+from marketbill_graphql.access import PLATFORM_READERS, SELLER, TENANT, access
+from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.context import Context, Info
+from marketbill_graphql.ledger import JournalEntry, entries_of
+from marketbill_graphql.money import Money, amount
+from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.sellers import Seller, load_seller
+
+if TYPE_CHECKING:
+    from marketbill_graphql.payments import Payment
+
+PARTIES = PLATFORM_READERS | SELLER
+strawberry.enum(TransferStatus, description="HELD waits for the seller's account; REFUSED waits for an operator.")
+
+
+@declare.output(PARTIES)
+class Transfer(Node):
+    """A seller's share of a payment, sent to his account at the provider."""
+
+    row: strawberry.Private[Row[Any]]
+    id: strawberry.ID = strawberry.field(directives=[access(TENANT)], description="trf_…")
+    amount: Money
+    status: TransferStatus
+    reason: str | None = strawberry.field(description="Why it is held or refused.")
+    provider_transfer: str | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="The provider's id."
+    )
+    created_at: datetime
+    updated_at: datetime
+    sent_at: datetime | None
+
+    @declare.computed
+    async def seller(self, info: Info) -> Seller:
+        """Who receives it."""
+        return await load_seller(info.context, self.row.seller_id)
+
+    @declare.computed
+    async def payment(self, info: Info) -> Annotated["Payment", strawberry.lazy("marketbill_graphql.payments")]:
+        """The payment it is a share of."""
+        from marketbill_graphql.payments import payment_of
+
+        return payment_of(await info.context.load(rows.payments_by_id, self.row.payment_id))
+
+    @declare.query(PLATFORM_READERS)
+    async def journal_entries(self, info: Info) -> list[JournalEntry]:
+        """What the books say of it, oldest first."""
+        return await entries_of(info.context, self.row.id)
+
+
+@declare.input
+class TransferFilter:
+    """Which transfers; the conditions hold together."""
+
+    status: list[TransferStatus] | None = strawberry.field(default=None, description="Any of these.")
+    seller_id: strawberry.ID | None = None
+    payment_id: strawberry.ID | None = None
+
+
+@strawberry.type
+class TransferQueries:
+    @declare.query(PARTIES)
+    async def transfers(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        filter: TransferFilter | None = None,
+    ) -> Connection[Transfer]:
+        """Transfers, newest first; a seller sees his own."""
+        asked = window(list_name="transfers", first=first, after=after, last=last, before=before)
+        conditions = []
+        if info.context.actor.seller is not None:
+            conditions.append(table.c.seller_id == info.context.actor.seller)
+        if filter and filter.status is not None:
+            conditions.append(table.c.status.in_([status.value for status in filter.status]))
+        if filter and filter.seller_id is not None:
+            conditions.append(table.c.seller_id == parse_id("seller", filter.seller_id, path=("filter", "sellerId")))
+        if filter and filter.payment_id is not None:
+            id = parse_id("payment", filter.payment_id, path=("filter", "paymentId"))
+            conditions.append(table.c.payment_id == id)
+        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
+        return page(found, asked, list_name="transfers", node=transfer_of, position=rows.by_id)
+
+
+def transfer_of(row: Row[Any]) -> Transfer:
+    return Transfer(
+        row=row,
+        id=strawberry.ID(public_id("transfer", row.id)),
+        amount=amount(row.amount, row.currency),
+        status=TransferStatus(row.status),
+        reason=row.reason,
+        provider_transfer=row.provider_transfer,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        sent_at=row.sent_at,
+    )
+
+
+@finds("transfer", PARTIES)
+async def _find_transfer(context: Context, id: UUID) -> Transfer | None:
+    row = await context.read(lambda scope: rows.one(scope, table, table.c.id == id))
+    visible = row is not None and context.actor.seller in (None, row.seller_id)
+    return transfer_of(row) if row is not None and visible else None
