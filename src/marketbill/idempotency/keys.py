@@ -2,8 +2,8 @@
 
 The key's row is inserted in the caller's transaction. A mutation that lives in one transaction is therefore atomic with
 its key: a second request waits for the first and then gets its outcome. A mutation that leaves its transaction to ask
-the provider commits the claim first, notes what it began (`set_subject`), and finishes later; if its process dies, the
-next request takes over after `LEASE`.
+the provider commits the claim first with what it begins, and finishes later; if its process dies, the next request takes
+over after `LEASE`.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy import Uuid, bindparam, delete, select, text, update
 
 from marketbill.db import SystemScope, WriteScope
 from marketbill.errors import IdempotencyConflict, InvalidInput
@@ -45,11 +45,11 @@ class Claim:
 
 _INSERT = text(
     """
-    insert into idempotency_key (platform_id, actor, operation, key, body_hash, claimed_at)
-    values (:platform, :actor, :operation, :key, :body_hash, :now)
+    insert into idempotency_key (platform_id, actor, operation, key, body_hash, subject_id, claimed_at)
+    values (:platform, :actor, :operation, :key, :body_hash, :subject, :now)
     on conflict do nothing
     """
-)
+).bindparams(bindparam("subject", type_=Uuid))
 _THIS = (
     (idempotency_key.c.platform_id == bindparam("platform"))
     & (idempotency_key.c.actor == bindparam("by"))
@@ -63,7 +63,6 @@ _FINISH = (
     .where(_THIS)
     .values(outcome=bindparam("result", type_=idempotency_key.c.outcome.type), finished_at=bindparam("now"))
 )
-_SUBJECT = update(idempotency_key).where(_THIS).values(subject_id=bindparam("subject"))
 _FORGET = delete(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None))
 _PRUNE = text(
     """
@@ -76,10 +75,20 @@ _PRUNE = text(
 )
 
 
-async def claim(scope: WriteScope, *, actor: str, operation: str, key: str, body: bytes | Mapping[str, Any]) -> Claim:
+async def claim(
+    scope: WriteScope,
+    *,
+    actor: str,
+    operation: str,
+    key: str,
+    body: bytes | Mapping[str, Any],
+    begins: UUID | None = None,
+) -> Claim:
     """Claims the key for this request. `actor` and `operation` are part of its name: keys of two callers never meet.
 
-    Raises IdempotencyConflict when the key came with another body, or while its first request is under way.
+    `begins` is what this request will make, for a mutation that leaves its transaction: whoever takes over after a
+    crash finds it as the claim's `subject_id`. Raises IdempotencyConflict when the key came with another body, or while
+    its first request is under way.
     """
     if not 1 <= len(key) <= KEY_LENGTH_MAX:
         raise InvalidInput(
@@ -88,7 +97,7 @@ async def claim(scope: WriteScope, *, actor: str, operation: str, key: str, body
     mine = Claim(actor, operation, key)
     hashed = body_hash(body)
     values = {"platform": scope.platform, "actor": actor, "operation": operation, "key": key, "now": scope.now}
-    if await scope.run(_INSERT, {**values, "body_hash": hashed}) == 1:
+    if await scope.run(_INSERT, {**values, "body_hash": hashed, "subject": begins}) == 1:
         return mine
     row = await scope.first(_LOCK, _of(scope, mine))
     if row is None:  # forgotten between the two statements; the client's next try inserts it
@@ -108,11 +117,6 @@ async def claim(scope: WriteScope, *, actor: str, operation: str, key: str, body
 async def finish(scope: WriteScope, claim: Claim, outcome: Mapping[str, Any]) -> None:
     """Stores the outcome (JSON) that every later request with this key gets."""
     await scope.run(_FINISH, {**_of(scope, claim), "result": dict(outcome), "now": scope.now})
-
-
-async def set_subject(scope: WriteScope, claim: Claim, subject_id: UUID) -> None:
-    """Notes what the request began, for whoever takes over."""
-    await scope.run(_SUBJECT, {**_of(scope, claim), "subject": subject_id})
 
 
 async def forget(scope: WriteScope, claim: Claim) -> None:

@@ -7,8 +7,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from marketbill.actor import Actor
 from marketbill.buyers import buyer as buyers
@@ -18,8 +19,9 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.idempotency.keys import Claim
 from marketbill.ids import BuyerId, PaymentId, PlatformId, new_id, parse_id, public_id
 from marketbill.payments import state as states
-from marketbill.payments.model import PaymentStatus, payment, payment_line, payment_share
-from marketbill.payments.order import OrderLine, PlannedOrder, plan_order
+from marketbill.payments.keeping import keep
+from marketbill.payments.model import PaymentStatus, payment
+from marketbill.payments.order import OrderLine, plan_order
 from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import intent as intents
@@ -31,9 +33,6 @@ CREATE_PAYMENT = "create_payment"
 _ONE = (payment.c.platform_id == bindparam("platform")) & (payment.c.id == bindparam("payment"))
 _LOAD = select(payment).where(_ONE)
 _LOCK = _LOAD.with_for_update()
-_INSERT_PAYMENT = insert(payment)
-_INSERT_LINES = insert(payment_line)
-_INSERT_SHARES = insert(payment_share)
 _RECORD = (
     update(payment)
     .where(_ONE)
@@ -48,6 +47,7 @@ _RECORD = (
     )
     .returning(payment)
 )
+_RECORD_FIRST = _RECORD.where(payment.c.status == PaymentStatus.CREATED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,16 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     platform = tenant(actor)
     _check(draft)
     async with services.db.write(platform) as scope:
+        id = PaymentId(new_id())
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="paymentCreate", key=idempotency_key, body=draft.body()
+            scope, actor=actor.id, operation="paymentCreate", key=idempotency_key, body=draft.body(), begins=id
         )
         if claim.replay is not None:
             return _answer(services, await load(scope, PaymentId(parse_id("payment", claim.replay["id"]))))
         if claim.subject_id is not None:
             row, intent, provider = await _resume(services, scope, PaymentId(claim.subject_id))
         else:
-            row, intent, provider = await _begin(services, scope, actor, draft)
-            await idempotency.set_subject(scope, claim, row.id)
+            row, intent, provider = await _begin(services, scope, actor, draft, id)
     if row.status != PaymentStatus.CREATED or intent is None:
         return await _finish(services, platform, claim, row)
     return await _charge(services, platform, claim, row, intent, provider)
@@ -123,31 +123,39 @@ async def load(scope: Scope, id: PaymentId, *, path: tuple[str, ...] = (), lock:
 
 async def record_state(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> Row[Any]:
     """Writes what the provider says of a payment that the caller has locked; gives the new row."""
-    columns = states.columns(PaymentStatus(row.status), state)
-    succeeded = columns["status"] is PaymentStatus.SUCCEEDED
-    secret = row.client_secret or (_seal(services, row, state.client_secret) if state.client_secret else None)
-    new = await scope.one(
-        _RECORD,
-        {
-            "platform": scope.platform,
-            "payment": row.id,
-            "now": scope.now,
-            "new_client_secret": None if succeeded else secret,
-            "new_succeeded_at": (row.succeeded_at or scope.now) if succeeded else None,
-            **{f"new_{name}": value for name, value in columns.items()},
-        },
-    )
+    return await scope.one(_RECORD, _recorded(scope, row, state, services))
+
+
+async def _record_first(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> Row[Any]:
+    """The same for the provider's first answer, without a lock: an event that was quicker has changed the state."""
+    new = await scope.first(_RECORD_FIRST, _recorded(scope, row, state, services))
+    if new is None:
+        new = await record_state(scope, await load(scope, PaymentId(row.id), lock=True), state, services)
     return new
 
 
+def _recorded(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> dict[str, Any]:
+    columns = states.columns(PaymentStatus(row.status), state)
+    succeeded = columns["status"] is PaymentStatus.SUCCEEDED
+    secret = row.client_secret or (_seal(services, row, state.client_secret) if state.client_secret else None)
+    return {
+        "platform": scope.platform,
+        "payment": row.id,
+        "now": scope.now,
+        "new_client_secret": None if succeeded else secret,
+        "new_succeeded_at": (row.succeeded_at or scope.now) if succeeded else None,
+        **{f"new_{name}": value for name, value in columns.items()},
+    }
+
+
 async def _begin(
-    services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft
+    services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft, id: PaymentId
 ) -> tuple[Row[Any], Intent, Provider]:
     order = await plan_order(scope, currency=draft.currency, lines=draft.lines)
     if order.terms.secret_key is None:
         raise ProviderNotConnected
     buyer_id, method_id, method, customer = await _payer(scope, actor, draft)
-    row = await _insert(scope, order, draft, buyer_id=buyer_id, method_id=method_id)
+    row = await keep(scope, id, order, reference=draft.reference, buyer_id=buyer_id, method_id=method_id)
     intent = await intents.open_intent(
         scope,
         kind=CREATE_PAYMENT,
@@ -188,7 +196,7 @@ async def _charge(
             return _answer(services, row)
     async with services.db.write(platform) as scope:
         await intents.record_success(scope, intent, state.id)
-        row = await record_state(scope, await load(scope, PaymentId(row.id), lock=True), state, services)
+        row = await _record_first(scope, row, state, services)
         await idempotency.finish(scope, claim, {"id": public_id("payment", row.id)})
         return _answer(services, row)
 
@@ -236,7 +244,7 @@ async def _finish(services: Services, platform: PlatformId, claim: Claim, row: R
 
 async def _payer(
     scope: Scope, actor: Actor, draft: PaymentDraft
-) -> tuple[Any | None, Any | None, str | None, str | None]:
+) -> tuple[UUID | None, UUID | None, str | None, str | None]:
     """Buyer id, method id, the provider's method and the provider's customer. Raises NotFound, InvalidInput."""
     buyer_id = parse_id("buyer", draft.buyer_id, path=("buyerId",)) if draft.buyer_id else actor.buyer
     if actor.buyer is not None and buyer_id != actor.buyer:
@@ -253,81 +261,6 @@ async def _payer(
         row = await buyers.load(scope, BuyerId(buyer_id), path=("buyerId",))
         return buyer_id, None, draft.payment_method_token, row.provider_customer
     return None, None, draft.payment_method_token, None
-
-
-async def _insert(
-    scope: WriteScope, order: PlannedOrder, draft: PaymentDraft, *, buyer_id: Any | None, method_id: Any | None
-) -> Row[Any]:
-    plan, terms = order.plan, order.terms
-    id = new_id()
-    key = {"platform_id": scope.platform, "payment_id": id}
-    totals = plan.totals
-    row = await scope.one(
-        _INSERT_PAYMENT.returning(payment),
-        {
-            "platform_id": scope.platform,
-            "id": id,
-            "reference": draft.reference,
-            "buyer_id": buyer_id,
-            "payment_method_id": method_id,
-            "currency": plan.currency,
-            "gross": totals.gross,
-            "tax": totals.tax,
-            "fee": totals.fee,
-            "fee_tax": totals.fee_tax,
-            "seller_net": totals.seller_net,
-            "fee_rule_id": terms.id,
-            "hold_from": terms.hold_from,
-            "hold_days": terms.hold_days,
-            "tax_country": terms.country,
-            "status": PaymentStatus.CREATED,
-            "created_at": scope.now,
-            "updated_at": scope.now,
-            "trace": plan.to_trace(),
-        },
-    )
-    await scope.run(
-        _INSERT_LINES,
-        [
-            key
-            | {
-                "id": new_id(),
-                "ordinal": index,
-                "seller_id": order.seller_ids[index],
-                "description": line.description,
-                "category": line.category,
-                "quantity": line.quantity,
-                "unit_price": line.unit_price,
-                "tax_rate": line.tax_rate,
-                "tax_inclusive": line.tax_inclusive,
-                "external_refs": line.external_refs,
-                "gross": planned.gross,
-                "tax": planned.tax,
-                "net": planned.net,
-                "fee": planned.fee,
-                "fee_tax": planned.fee_tax,
-                "seller_net": planned.seller_net,
-            }
-            for index, (line, planned) in enumerate(zip(order.lines, plan.lines, strict=True))
-        ],
-    )
-    await scope.run(
-        _INSERT_SHARES,
-        [
-            key
-            | {
-                "seller_id": parse_id("seller", share.seller_id),
-                "gross": share.totals.gross,
-                "tax": share.totals.tax,
-                "fee": share.totals.fee,
-                "fee_tax": share.totals.fee_tax,
-                "seller_net": share.totals.seller_net,
-                "fee_tax_rule": share.fee_tax_rule,
-            }
-            for share in plan.sellers
-        ],
-    )
-    return row
 
 
 def _answer(services: Services, row: Row[Any]) -> Checkout:
