@@ -177,9 +177,9 @@ def list_transactions(call: Call) -> Doc:
     if params.get("source"):
         where.append(("a = ?", params["source"]))
     if params.get("type"):
-        where.append(("b = ?", params["type"]))
+        where.append(("d = ?", params["type"]))
     if params.get("currency"):
-        where.append(("c = ?", params["currency"].lower()))
+        where.append(("e = ?", params["currency"].lower()))
     if params.get("payout"):
         payout = call.store.find("payout", params["payout"], call.account)
         if payout is None:

@@ -69,6 +69,7 @@ class Control:
                 status = 200
             except ApiError as error:
                 body, status = error.body("req_control"), error.status
+            await self._desk.store.committed()
             self._desk.wake.set()
             return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
@@ -235,7 +236,7 @@ def _differences(desk: Desk) -> list[Doc]:
     rows = desk.store.db.execute(
         "SELECT account, currency, sum(held), sum(moved) FROM ("
         " SELECT account, currency, available + pending AS held, 0 AS moved FROM balances"
-        " UNION ALL SELECT account, c, 0, json_extract(CAST(doc AS TEXT), '$.net') FROM objects"
+        " UNION ALL SELECT account, e, 0, json_extract(CAST(doc AS TEXT), '$.net') FROM objects"
         " WHERE kind = 'balance_transaction') GROUP BY account, currency HAVING sum(held) <> sum(moved) LIMIT 100"
     ).fetchall()
     return [

@@ -46,6 +46,7 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         status, headers, payload = self._answer(scope, body)
+        await self._desk.store.committed()
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(payload)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})

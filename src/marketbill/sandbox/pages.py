@@ -71,6 +71,7 @@ class Pages:
             onboarding.use_link(desk, link.token)
             if outcome in onboarding.OUTCOMES:
                 onboarding.finish(desk, link.account, outcome)
+        await desk.store.committed()
         return RedirectResponse(link.return_url, status_code=303)
 
     async def authenticate(self, request: Request) -> Response:
@@ -98,6 +99,7 @@ class Pages:
                 )
         except ApiError as error:
             return page("Nothing to approve", f"<p>{escape(error.message)}</p>", status=error.status)
+        await desk.store.committed()
         desk.wake.set()
         if back is not None:
             return RedirectResponse(back, status_code=303)

@@ -172,7 +172,7 @@ def listing(call: Call) -> Doc:
     if customer:
         where.append(("a = ?", customer))
     if call.params.get("type"):
-        where.append(("b = ?", call.params["type"]))
+        where.append(("d = ?", call.params["type"]))
     return page(
         call.desk,
         "payment_method",
@@ -188,7 +188,7 @@ def of_customer(call: Call) -> Doc:
     customer = call.named("customer", id_in="customer", param="customer")
     where: list[tuple[str, Any]] = [("a = ?", customer["id"])]
     if call.params.get("type"):
-        where.append(("b = ?", call.params["type"]))
+        where.append(("d = ?", call.params["type"]))
     return page(
         call.desk,
         "payment_method",

@@ -223,7 +223,7 @@ def cancel(call: Call) -> Doc:
 def listing(call: Call) -> Doc:
     params = call.params
     where: list[tuple[str, Any]] = []
-    for column, name in (("a", "status"), ("b", "destination")):
+    for column, name in (("d", "status"), ("b", "destination")):
         if params.get(name):
             where.append((f"{column} = ?", params[name]))
     for name, value in (params.get("arrival_date") or {}).items():

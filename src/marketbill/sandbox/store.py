@@ -1,4 +1,7 @@
-"""The state: JSON documents in one SQLite file, written by one process, one transaction a request.
+"""The state: JSON documents in one SQLite file, written by one process.
+
+A request writes all or nothing and is answered only after its commit; requests of one turn of the event loop share a
+commit, which is what makes many callers cheap.
 
 Documents are cached decoded. A document may be changed only after :meth:`Store.edit` has named it dirty, so a
 rollback can throw the changed copy away and the next reader sees the committed one. SQLite runs with a write-ahead
@@ -8,6 +11,7 @@ may take the last moments, which is right for a provider of play money.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -20,6 +24,9 @@ import orjson
 
 from marketbill.sandbox.wire import ApiError, Doc
 
+#: Stands for a commit without an event loop: it follows each transaction.
+_AT_ONCE = object()
+
 #: Decoded documents kept in memory.
 CACHE_DOCUMENTS_MAX = 6_000
 
@@ -29,7 +36,7 @@ CREATE TABLE IF NOT EXISTS keys (
     secret TEXT PRIMARY KEY, publishable TEXT NOT NULL, account TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS objects (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, account TEXT NOT NULL,
-    created INTEGER NOT NULL, a TEXT, b TEXT, c TEXT, doc BLOB NOT NULL);
+    created INTEGER NOT NULL, a TEXT, b TEXT, c TEXT, d TEXT, e TEXT, doc BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS objects_list ON objects (kind, account, seq);
 CREATE INDEX IF NOT EXISTS objects_a ON objects (kind, account, a, seq) WHERE a IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_b ON objects (kind, account, b, seq) WHERE b IS NOT NULL;
@@ -58,19 +65,21 @@ CREATE TABLE IF NOT EXISTS due (
 CREATE INDEX IF NOT EXISTS due_at ON due (at, id);
 """
 
-#: Which fields of a document are indexed columns a, b and c, by kind. Lists filter on these.
-INDEXED: dict[str, tuple[str | None, str | None, str | None]] = {
-    "account": ("_deleted", None, None),
-    "balance_transaction": ("source", "type", "currency"),
-    "bank_account": ("account", None, None),
-    "charge": ("payment_intent", "customer", "transfer_group"),
-    "customer": ("email", None, None),
-    "payment_intent": ("customer", "status", None),
-    "payment_method": ("customer", "type", None),
-    "payout": ("status", "destination", None),
-    "topup": ("status", None, None),
-    "transfer": ("transfer_group", "destination", "source_transaction"),
+Columns = tuple[str | None, str | None, str | None, str | None, str | None]
+
+#: Which fields of a document are the columns a, b, c (indexed), d and e (not), by kind. Lists filter on these.
+COLUMNS: dict[str, Columns] = {
+    "account": ("_deleted", None, None, None, None),
+    "balance_transaction": ("source", None, None, "type", "currency"),
+    "charge": ("payment_intent", "customer", "transfer_group", None, None),
+    "customer": ("email", None, None, None, None),
+    "payment_intent": ("customer", None, None, None, None),
+    "payment_method": ("customer", None, None, "type", None),
+    "payout": (None, "destination", None, "status", None),
+    "topup": (None, None, None, "status", None),
+    "transfer": ("transfer_group", "destination", "source_transaction", None, None),
 }
+_NO_COLUMNS: Columns = (None, None, None, None, None)
 
 
 class StateInUse(RuntimeError):
@@ -122,11 +131,15 @@ class Store:
         self.db.executescript(SCHEMA)
         self._cache: dict[str, Row] = {}
         self._dirty: dict[str, Row] = {}
-        self._open = False
+        #: Whether a transaction is being written just now.
+        self._inside = False
+        #: The commit that ends this turn of the loop; None when nothing is written yet.
+        self._turn: asyncio.Future[None] | object | None = None
         #: Called after a rollback, by those who keep something of the state in memory.
         self.on_rollback: list[Any] = []
 
     def close(self) -> None:
+        self.commit()
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
         if self._lock is not None:
@@ -134,57 +147,102 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Write everything inside or nothing. An :class:`ApiError` with ``keep_effects`` commits and is raised on."""
-        if self._open:
+        """Write everything inside or nothing. An :class:`ApiError` with ``keep_effects`` keeps it and is raised on.
+
+        Inside a running event loop, the transactions of one turn of the loop are committed together, as savepoints of
+        one; whoever answers must first await :meth:`committed`.
+        """
+        if self._inside:
             raise RuntimeError("sandbox transactions do not nest")
-        self.db.execute("BEGIN IMMEDIATE")
-        self._open = True
+        if self._turn is None:
+            self.db.execute("BEGIN IMMEDIATE")
+            self._turn = self._end_of_turn()
+        self.db.execute("SAVEPOINT work")
+        self._inside = True
         try:
             yield
-            self._commit()
+            self.flush()
         except ApiError as error:
             if error.keep_effects:
-                self._commit()
+                self.flush()
             else:
-                self._rollback()
+                self._undo()
             raise
         except BaseException:
-            self._rollback()
+            self._undo()
             raise
+        finally:
+            self._inside = False
+            self.db.execute("RELEASE work")
+            if self._turn is _AT_ONCE:
+                self.commit()
 
-    def _commit(self) -> None:
-        self.flush()
-        self.db.execute("COMMIT")
-        self._open = False
+    def _end_of_turn(self) -> asyncio.Future[None] | object:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return _AT_ONCE
+        loop.call_soon(self.commit)
+        return loop.create_future()
+
+    async def committed(self) -> None:
+        """Wait until everything written so far is committed.
+
+        :raises sqlite3.Error: the commit failed; nothing of it is kept.
+        """
+        if isinstance(self._turn, asyncio.Future):
+            await asyncio.shield(self._turn)
+
+    def commit(self) -> None:
+        """Commit what the turn wrote, and tell those who wait for it."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        try:
+            self.db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            self._cache.clear()
+            for call in self.on_rollback:
+                call()
+            if not isinstance(turn, asyncio.Future):
+                raise
+            if not turn.done():
+                turn.set_exception(error)
+                turn.exception()  # Seen here, so that an answer nobody waits for is not reported as lost.
+            return
+        if isinstance(turn, asyncio.Future) and not turn.done():
+            turn.set_result(None)
         if len(self._cache) > CACHE_DOCUMENTS_MAX:
             for identifier in list(self._cache)[: CACHE_DOCUMENTS_MAX // 4]:
                 del self._cache[identifier]
 
-    def _rollback(self) -> None:
+    def _undo(self) -> None:
         for identifier in self._dirty:
             self._cache.pop(identifier, None)
         self._dirty.clear()
-        if self.db.in_transaction:
-            self.db.execute("ROLLBACK")
-        self._open = False
+        self.db.execute("ROLLBACK TO work")
         for call in self.on_rollback:
             call()
 
     def flush(self) -> None:
         """Write dirty documents, so that a list in the same transaction sees them."""
         for identifier, row in self._dirty.items():
-            names = INDEXED.get(row.kind, (None, None, None))
+            names = COLUMNS.get(row.kind, _NO_COLUMNS)
             columns = [row.doc.get(name) if name is not None else None for name in names]
             blob = orjson.dumps(row.doc)
             if row.new:
                 self.db.execute(
-                    "INSERT INTO objects (id, kind, account, created, a, b, c, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO objects (id, kind, account, created, a, b, c, d, e, doc) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (identifier, row.kind, row.account, row.doc.get("created", 0), *columns, blob),
                 )
                 row.new = False
             else:
                 self.db.execute(
-                    "UPDATE objects SET a = ?, b = ?, c = ?, doc = ? WHERE id = ?", (*columns, blob, identifier)
+                    "UPDATE objects SET a = ?, b = ?, c = ?, d = ?, e = ?, doc = ? WHERE id = ?",
+                    (*columns, blob, identifier),
                 )
         self._dirty.clear()
 

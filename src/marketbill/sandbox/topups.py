@@ -92,7 +92,7 @@ def update(call: Call) -> Doc:
 def listing(call: Call) -> Doc:
     where: list[tuple[str, Any]] = []
     if call.params.get("status"):
-        where.append(("a = ?", call.params["status"]))
+        where.append(("d = ?", call.params["status"]))
     for name, value in (call.params.get("amount") or {}).items():
         comparison = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}[name]
         where.append((f"json_extract(CAST(doc AS TEXT), '$.amount') {comparison} ?", value))

@@ -79,6 +79,7 @@ class Courier:
                 try:
                     busy = self._desk.schedule.run(self._desk.clock.now()) > 0
                     self._record()
+                    await self._desk.store.committed()
                     self._start(session)
                 except Exception:
                     # One broken entry must not end delivery for everything else.

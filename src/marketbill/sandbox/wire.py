@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64encode
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 API_VERSION = "2026-10-28.endive"
 #: The release family this provider reproduces. Another family has other parameters, so it is refused.
@@ -18,14 +19,14 @@ PARAMETERS_MAX = 2_000
 
 Doc = dict[str, Any]
 
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _random = Random(secrets.randbits(256))
+_LETTERS_ONLY = bytes.maketrans(b"+/", b"Zz")
 
 
 def new_id(prefix: str, length: int = 24) -> str:
-    """Return an identifier in Stripe's form: ``cus_`` or ``ch_3`` and ``length`` base-62 characters."""
-    return (prefix if "_" in prefix else prefix + "_") + "".join(_random.choices(_PAIRS, k=length // 2))
+    """Return an identifier in Stripe's form: ``cus_`` or ``ch_3`` and ``length`` letters and digits."""
+    letters = b64encode(_random.randbytes(length)).translate(_LETTERS_ONLY)[:length].decode()
+    return (prefix if "_" in prefix else prefix + "_") + letters
 
 
 def new_secret(prefix: str) -> str:
@@ -105,17 +106,29 @@ def unknown_url(method: str, path: str) -> ApiError:
     )
 
 
+def _unquoted(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise invalid("Your request could not be decoded as a form.") from None
+
+
 def decode_form(text: str) -> Doc:
     """Decode ``a=1&b[c]=2&d[]=x&e[0][f]=y`` into nested dictionaries; lists stay keyed by position.
 
     :raises ApiError: when a name is used both as a value and as an object, or there are too many parameters.
     """
     root: Doc = {}
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX, errors="strict")
-    except (ValueError, UnicodeDecodeError):
-        raise invalid("Your request could not be decoded as a form.") from None
-    for name, value in pairs:
+    pairs = text.split("&")
+    if len(pairs) > PARAMETERS_MAX:
+        raise invalid(f"A request may have at most {PARAMETERS_MAX} parameters.")
+    for pair in pairs:
+        if not pair:
+            continue
+        name, _, value = pair.partition("=")
+        name, value = _unquoted(name), _unquoted(value)
         bracket = name.find("[")
         if bracket < 0:
             root[name] = value
