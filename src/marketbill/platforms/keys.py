@@ -116,11 +116,11 @@ async def listing(scope: Scope) -> Sequence[Row[Any]]:
 
 async def authenticate(services: Services, token: str) -> Actor:
     """Who is behind a bearer credential: bootstrap key, API key, or seller or buyer token. Raises Unauthenticated."""
-    if token.startswith("mb_"):
-        return await _authenticate_key(services, token)
     bootstrap = services.settings.marketbill_bootstrap_key
     if bootstrap and crypto.same(token.encode(), bootstrap.get_secret_value().encode()):
         return Actor(Role.BOOTSTRAP, "bootstrap")
+    if token.startswith("mb_"):
+        return await _authenticate_key(services, token)
     if token.count(".") == 2:
         return await tokens.verify(services, token)
     raise Unauthenticated("This credential is not known: send `Authorization: Bearer <API key or token>`.")
