@@ -117,6 +117,7 @@ def install(lock: Path, wanted: str, turn: int) -> None:
             install_with_pip(lock, turn)
         write_import_roots()
         write_program()
+        compile_sources()
     except OSError as error:
         sys.exit(f"marketbill: cannot install into {VENV}: {error}")
     stamp_of(lock).write_text(wanted)
@@ -206,6 +207,12 @@ def write_program() -> None:
     program = VENV / "bin" / "marketbill"
     program.write_text(f'#!/bin/sh\nexec "{PYTHON}" -m marketbill "$@"\n')
     program.chmod(0o755)
+
+
+def compile_sources() -> None:
+    """Once here, so that the programs of the first start do not all do it at the same time."""
+    roots = [str(ROOT / name) for name in IMPORT_ROOTS]
+    succeeds([str(PYTHON), "-m", "compileall", "-q", *roots])
 
 
 def succeeds(command: "list[str]") -> bool:

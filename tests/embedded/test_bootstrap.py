@@ -51,7 +51,8 @@ def pretend_to_install(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -
         return True
 
     monkeypatch.setattr(bootstrap, "install_with_uv", install)
-    monkeypatch.setattr(bootstrap, "write_import_roots", lambda: None)
+    for step in ("write_import_roots", "compile_sources"):
+        monkeypatch.setattr(bootstrap, step, lambda: None)
     return asked
 
 
