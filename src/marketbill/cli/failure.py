@@ -11,6 +11,15 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 
+#: Exceptions whose text is the line to show.
+_SPEAKS_FOR_ITSELF = (
+    ("marketbill.embedded.failures", "EmbeddedFailure"),
+    ("marketbill.demo.sandbox", "SandboxUnreachable"),
+    ("marketbill.demo.api", "OperationFailed"),
+    ("marketbill.demo.patience", "NeverHappened"),
+    ("marketbill_workers.broker", "UnknownBroker"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -41,11 +50,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(f"{where}: {error.message}" if where else error.message)
     if _is(error, "marketbill.config", "SettingsMissing"):
         return Failure(f"settings: {error} (see `marketbill config`)", USAGE)
-    if _is(error, "marketbill.embedded.failures", "EmbeddedFailure"):
-        return Failure(str(error))
-    if _is(error, "marketbill.demo.sandbox", "SandboxUnreachable") or _is(
-        error, "marketbill_workers.broker", "UnknownBroker"
-    ):
+    if any(_is(error, module, name) for module, name in _SPEAKS_FOR_ITSELF):
         return Failure(str(error))
     if _is(error, "marketbill.sandbox.store", "StateInUse"):
         return Failure(f"{error}: stop the other sandbox, or name another file with --state")
