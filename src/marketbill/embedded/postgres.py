@@ -39,6 +39,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
     "jit": "off",
+    "log_checkpoints": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
