@@ -1,0 +1,156 @@
+"""The operator's fee report: fees by seller and version of the fee rule, equal to the fee revenue account.
+
+It is read from the postings that touch `revenue:platform-fee` in the period: the seller is the other account of the
+posting, the rule is what the entry's reason names. Tax on fees comes from the same entries, the sales from the charges
+of the same payments.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from marketbill.db import ReadScope
+from marketbill.errors import InvalidInput, LimitExceeded
+from marketbill.ids import SellerId
+from marketbill.ledger import chart
+from marketbill.ledger.balances import Cut, accounts_by_refs, balances_at, watermark
+
+#: The most rows of one report.
+ROWS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRow:
+    """One seller under one version of the fee rule. Amounts in minor units; a fee that was given back counts negative.
+
+    `seller` is None for a fee that came from no seller's account, the rule for an entry that names none.
+    """
+
+    seller: SellerId | None
+    fee_rule: str | None
+    fee_rule_version: int | None
+    sales: int
+    gross: int
+    fee: int
+    fee_tax: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeReport:
+    """The rows of [start, end) in one currency. `revenue` is the movement of the fee revenue account, told apart."""
+
+    currency: str
+    start: datetime
+    end: datetime
+    rows: tuple[FeeRow, ...]
+    revenue: int
+
+    @property
+    def fee(self) -> int:
+        return sum(row.fee for row in self.rows)
+
+    @property
+    def agrees(self) -> bool:
+        """The rows make the movement of the account; false means the books are broken."""
+        return self.fee == self.revenue
+
+
+_ROWS = text(
+    """
+    with fees as (
+      select p.entry_id, p.credit_account_id as revenue_id, p.debit_account_id as payer_id, p.amount
+      from posting p
+      where p.platform_id = :platform and p.credit_account_id = :account and p.number <= :as_of
+        and p.effective_at >= :start and p.effective_at < :end
+      union all
+      select p.entry_id, p.debit_account_id, p.credit_account_id, -p.amount
+      from posting p
+      where p.platform_id = :platform and p.debit_account_id = :account and p.number <= :as_of
+        and p.effective_at >= :start and p.effective_at < :end
+    ), paid as (
+      select f.entry_id, a.seller_id, sum(f.amount) as fee
+      from fees f
+      join ledger_account a on a.platform_id = :platform and a.id = f.payer_id
+      group by f.entry_id, a.seller_id
+    ), taxed as (
+      select p.entry_id, coalesce(d.seller_id, c.seller_id) as seller_id,
+             sum(case when starts_with(c.code, 'tax:') then p.amount else -p.amount end) as fee_tax
+      from posting p
+      join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
+      join ledger_account c on c.platform_id = :platform and c.id = p.credit_account_id
+      where p.platform_id = :platform and p.entry_id in (select entry_id from paid)
+        and (starts_with(c.code, 'tax:') or starts_with(d.code, 'tax:'))
+      group by p.entry_id, coalesce(d.seller_id, c.seller_id)
+    ), sold as (
+      select charge.source_id, a.seller_id, sum(p.amount) as gross
+      from journal_entry charge
+      join posting p on p.platform_id = :platform and p.entry_id = charge.id
+      join ledger_account a on a.platform_id = :platform and a.id = p.credit_account_id
+      where charge.platform_id = :platform and charge.kind = 'charge' and a.seller_id is not null
+        and charge.source_id in (
+          select e.source_id from journal_entry e
+          where e.platform_id = :platform and e.kind = 'split' and e.id in (select entry_id from paid))
+      group by charge.source_id, a.seller_id
+    )
+    select paid.seller_id, e.reason ->> 'fee_rule' as fee_rule,
+           cast(e.reason ->> 'fee_rule_version' as integer) as fee_rule_version,
+           count(distinct e.source_id) filter (where e.kind = 'split') as sales,
+           coalesce(sum(sold.gross) filter (where e.kind = 'split'), 0) as gross,
+           sum(paid.fee) as fee, coalesce(sum(taxed.fee_tax), 0) as fee_tax
+    from paid
+    join journal_entry e on e.platform_id = :platform and e.id = paid.entry_id
+    left join taxed on taxed.entry_id = paid.entry_id and taxed.seller_id is not distinct from paid.seller_id
+    left join sold on sold.source_id = e.source_id and sold.seller_id = paid.seller_id
+    group by 1, 2, 3
+    order by 1, 3, 2
+    limit :limit
+    """
+)
+
+
+async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, currency: str) -> FeeReport:
+    """The fees of [start, end) by effective time, by seller and rule version.
+
+    Raises InvalidInput for a period that does not run forward, LimitExceeded beyond `ROWS_MAX` rows.
+    """
+    if not start < end:
+        raise InvalidInput("A period ends after it starts.", path=("period",), constraint="from < until")
+    ref = chart.platform_fee(currency)
+    account = (await accounts_by_refs(scope, [ref])).get(ref)
+    if account is None:
+        return FeeReport(currency=currency, start=start, end=end, rows=(), revenue=0)
+    as_of = await watermark(scope)
+    rows = await _rows(scope, account.id, start=start, end=end, as_of=as_of)
+    opening = await balances_at(scope, [account.id], Cut.before(start), as_of=as_of)
+    closing = await balances_at(scope, [account.id], Cut.before(end), as_of=as_of)
+    return FeeReport(
+        currency=currency, start=start, end=end, rows=rows, revenue=closing[account.id] - opening[account.id]
+    )
+
+
+async def _rows(scope: ReadScope, account: UUID, *, start: datetime, end: datetime, as_of: int) -> tuple[FeeRow, ...]:
+    values = {
+        "platform": scope.platform,
+        "account": account,
+        "start": start,
+        "end": end,
+        "as_of": as_of,
+        "limit": ROWS_MAX + 1,
+    }
+    rows = await scope.rows(_ROWS, values)
+    if len(rows) > ROWS_MAX:
+        raise LimitExceeded(f"A fee report has at most {ROWS_MAX} rows: ask for a shorter period.", path=("period",))
+    return tuple(
+        FeeRow(
+            seller=row.seller_id,
+            fee_rule=row.fee_rule,
+            fee_rule_version=row.fee_rule_version,
+            sales=row.sales,
+            gross=int(row.gross),
+            fee=int(row.fee),
+            fee_tax=int(row.fee_tax),
+        )
+        for row in rows
+    )

@@ -1,0 +1,94 @@
+"""A statement as CSV for a spreadsheet: an opening row, the same lines page by page, a closing row.
+
+Amounts are exact decimals of the currency; times are RFC 3339 in UTC.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+
+from marketbill.clock import rfc3339
+from marketbill.db import ReadScope
+from marketbill.errors import LimitExceeded
+from marketbill.ids import SellerId, public_id
+from marketbill.ledger.balances import SellerPosition
+from marketbill.money import decimal_text
+from marketbill.payouts.statement import LINES_MAX, Line, lines_after, statement
+
+#: The most lines of one file.
+FILE_LINES_MAX = 100_000
+
+HEADER = (
+    "time",
+    "section",
+    "description",
+    "source",
+    "entry",
+    "currency",
+    "amount",
+    "from",
+    "to",
+    "moved",
+    "balance",
+)
+
+#: What a spreadsheet takes for the start of a formula or of a command.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+async def statement_csv(
+    scope: ReadScope, *, seller: SellerId, currency: str, start: datetime, end: datetime
+) -> AsyncIterator[str]:
+    """The whole statement of [start, end), in parts. Raises like `statement`, and LimitExceeded when it is too long."""
+    page = await statement(scope, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX)
+    if page.line_count > FILE_LINES_MAX:
+        raise LimitExceeded(
+            f"The period has {page.line_count} lines, a file at most {FILE_LINES_MAX}: ask for a shorter period.",
+            path=("period",),
+        )
+    yield _text([HEADER, _balance_row("OPENING", page.opening, start)])
+    yield to_csv(page.lines, currency)
+    lines, more = page.lines, page.more
+    while more:
+        lines, more = await lines_after(
+            scope, lines[-1].place, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX
+        )
+        yield to_csv(lines, currency)
+    yield _text([_balance_row("CLOSING", page.closing, end)])
+
+
+def to_csv(lines: Iterable[Line], currency: str) -> str:
+    """The rows of these lines, without a header."""
+    return _text(
+        (
+            rfc3339(line.effective_at),
+            line.section,
+            safe_cell(line.description),
+            safe_cell(line.source_id),
+            public_id("journal entry", line.entry_id),
+            currency,
+            decimal_text(line.amount, currency),
+            line.origin or "",
+            line.target or "",
+            decimal_text(line.moved, currency),
+            decimal_text(line.balance_after, currency),
+        )
+        for line in lines
+    )
+
+
+def safe_cell(text: str) -> str:
+    """Text that no spreadsheet executes: an apostrophe is put before what would start a formula (CWE-1236)."""
+    return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+
+
+def _balance_row(name: str, position: SellerPosition, at: datetime) -> tuple[str, ...]:
+    balance = decimal_text(position.total, position.currency)
+    return (rfc3339(at), name, "", "", "", position.currency, "", "", "", "", balance)
+
+
+def _text(rows: Iterable[Iterable[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
