@@ -8,17 +8,15 @@ import strawberry
 from sqlalchemy import Row
 
 from marketbill.actor import Role
-from marketbill.buyers import buyer
+from marketbill.buyers import buyer, queries
 from marketbill.buyers.buyer import BuyerDraft
-from marketbill.buyers.model import buyer as table
-from marketbill.errors import NotFound
 from marketbill.ids import parse_id, public_id
-from marketbill_graphql import declare, party_tokens, rows
+from marketbill_graphql import declare, party_tokens
 from marketbill_graphql.access import BUYER, PLATFORM_READERS, PLATFORM_WRITERS, TENANT, access
-from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import AnyMutationError, ProviderDeclined, ProviderRefused, RefusalsAsData
-from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.nodes import Node, finds, or_null
 
 PARTIES = PLATFORM_READERS | BUYER
 
@@ -128,12 +126,10 @@ class BuyerQueries:
     async def buyer(self, info: Info, by: BuyerLookup) -> Buyer | None:
         """A buyer, or null when there is none for this caller."""
         if by.id:
-            try:
-                return await find_buyer(info.context, parse_id("buyer", by.id))
-            except NotFound:
-                return None
-        row = await info.context.read(lambda scope: rows.one(scope, table, table.c.external_ref == by.external_ref))
-        return buyer_of(row) if row is not None and _sees(info.context, row.id) else None
+            return await or_null(_find_buyer(info.context, by.id))
+        actor, ref = info.context.actor, by.external_ref or ""
+        row = await info.context.read(lambda scope: queries.by_external_ref(scope, actor, ref))
+        return buyer_of(row) if row is not None else None
 
     @declare.query(PLATFORM_READERS)
     async def buyers(
@@ -145,9 +141,10 @@ class BuyerQueries:
         before: str | None = None,
     ) -> Connection[Buyer]:
         """The platform's buyers, newest first."""
-        asked = window(list_name="buyers", first=first, after=after, last=last, before=before)
-        found = await info.context.read(lambda scope: rows.newest(scope, table, asked))
-        return page(found, asked, list_name="buyers", node=buyer_of, position=rows.by_id)
+        asked = page_request(list_name="buyers", first=first, after=after, last=last, before=before)
+        actor = info.context.actor
+        found = await info.context.read(lambda scope: queries.page(scope, actor, asked))
+        return connection(found, list_name="buyers", node=buyer_of)
 
 
 @strawberry.type
@@ -214,20 +211,17 @@ def payment_method_of(row: Row[Any]) -> PaymentMethod:
 
 
 @finds("buyer", PARTIES)
-async def find_buyer(context: Context, id: UUID) -> Buyer | None:
-    """A buyer that the caller may see."""
-    row = await context.load(buyer.by_ids, id) if _sees(context, id) else None
-    return buyer_of(row) if row is not None else None
+async def _find_buyer(context: Context, id: str) -> Buyer:
+    return buyer_of(await context.read(lambda scope: queries.by_id(scope, context.actor, id)))
+
+
+async def load_buyer(context: Context, id: UUID) -> Buyer:
+    """The buyer of a row that the caller may see."""
+    return buyer_of(await context.load(buyer.by_ids, id))
 
 
 @finds("payment method", PARTIES)
-async def _find_payment_method(context: Context, id: UUID) -> Node | None:
-    try:
-        row = await context.read(lambda scope: buyer.load_method(scope, id, path=()))
-    except NotFound:
-        return None
-    return payment_method_of(row) if _sees(context, row.buyer_id) else None
-
-
-def _sees(context: Context, id: UUID) -> bool:
-    return context.actor.buyer in (None, id)
+async def _find_payment_method(context: Context, id: str) -> Node | None:
+    method = parse_id("payment method", id)
+    row = await context.read(lambda scope: buyer.load_method(scope, method, path=()))
+    return payment_method_of(row) if context.actor.buyer in (None, row.buyer_id) else None

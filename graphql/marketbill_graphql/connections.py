@@ -15,9 +15,9 @@ import orjson
 import strawberry
 
 from marketbill.errors import InvalidInput
+from marketbill.paging import PAGE_DEFAULT, PAGE_MAX, Page, PageRequest
 from marketbill_graphql import declare
 from marketbill_graphql.access import ANYONE
-from marketbill_graphql.limits import PAGE_DEFAULT, PAGE_MAX
 
 Node = TypeVar("Node")
 Row = TypeVar("Row")
@@ -111,11 +111,38 @@ def page(
     if asked.backward:
         kept.reverse()
     edges = [Edge(cursor=_encode(list_name, position(row)), node=node(row)) for row in kept]
+    return _connection(
+        edges,
+        has_next=asked.before is not None if asked.backward else more,
+        has_previous=more if asked.backward else asked.after is not None,
+    )
+
+
+def page_request(
+    *, list_name: str, first: int | None, after: str | None, last: int | None, before: str | None
+) -> PageRequest:
+    """The page that the four arguments ask for, of a list that is sorted by id. Raises InvalidInput."""
+    asked = window(list_name=list_name, first=first, after=after, last=last, before=before)
+    return PageRequest(
+        size=asked.limit,
+        after=asked.after.id if asked.after else None,
+        before=asked.before.id if asked.before else None,
+        backward=asked.backward,
+    )
+
+
+def connection(found: Page, *, list_name: str, node: Callable[[Any], Node]) -> Connection[Node]:
+    """The connection of a page of rows that is sorted by id."""
+    edges = [Edge(cursor=_encode(list_name, Position((), row.id)), node=node(row)) for row in found.rows]
+    return _connection(edges, has_next=found.has_next, has_previous=found.has_previous)
+
+
+def _connection(edges: list[Edge[Node]], *, has_next: bool, has_previous: bool) -> Connection[Node]:
     return Connection(
         edges=edges,
         page_info=PageInfo(
-            has_next_page=asked.before is not None if asked.backward else more,
-            has_previous_page=more if asked.backward else asked.after is not None,
+            has_next_page=has_next,
+            has_previous_page=has_previous,
             start_cursor=edges[0].cursor if edges else None,
             end_cursor=edges[-1].cursor if edges else None,
         ),

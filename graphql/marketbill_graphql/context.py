@@ -1,6 +1,6 @@
 """What a resolver knows about its request."""
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import strawberry
@@ -13,6 +13,7 @@ from marketbill.services import Services
 from marketbill_graphql.loading import Batch, Loader, Reader
 
 Answer = TypeVar("Answer")
+ActorBatch = Callable[[ReadScope, Actor, Sequence[Any]], Awaitable[Mapping[Any, Any]]]
 
 
 class Context:
@@ -24,7 +25,7 @@ class Context:
         self.request_id = request_id
         self._shared_reads = shared_reads
         self._reader: Reader | None = None
-        self._loaders: dict[Batch, Loader[Any, Any]] = {}
+        self._loaders: dict[Batch | ActorBatch, Loader[Any, Any]] = {}
 
     @property
     def platform(self) -> PlatformId:
@@ -42,6 +43,14 @@ class Context:
         loader = self._loaders.get(batch)
         if loader is None:
             loader = self._loaders[batch] = Loader(batch, self._reads())
+        return loader.load(key)
+
+    def load_own(self, batch: ActorBatch, key: Hashable) -> Awaitable[Any]:
+        """As `load`, for a `batch(scope, actor, keys)` that finds only what the actor may see."""
+        loader = self._loaders.get(batch)
+        if loader is None:
+            actor = self.actor
+            loader = self._loaders[batch] = Loader(lambda scope, keys: batch(scope, actor, keys), self._reads())
         return loader.load(key)
 
     async def close(self) -> None:

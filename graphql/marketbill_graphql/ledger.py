@@ -20,7 +20,7 @@ from marketbill_graphql.access import PLATFORM_READERS, TENANT, access
 from marketbill_graphql.connections import Connection, Position, page, window
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.money import Money, amount
-from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.scalars import JSON, BigInt, CurrencyCode
 from marketbill_graphql.sellers import Seller, load_seller
 
@@ -212,10 +212,7 @@ class LedgerQueries:
     async def ledger_account(self, info: Info, by: LedgerAccountLookup) -> LedgerAccount | None:
         """An account, or null before its first posting."""
         if by.id:
-            try:
-                return await _find_account(info.context, parse_id("ledger account", by.id))
-            except NotFound:
-                return None
+            return await or_null(_find_account(info.context, by.id))
         if not by.code:
             return None
         # Only code and currency name an account; the kind is not looked at.
@@ -252,10 +249,7 @@ class LedgerQueries:
     @declare.query(PLATFORM_READERS)
     async def journal_entry(self, info: Info, id: strawberry.ID) -> JournalEntry | None:
         """An entry of the journal."""
-        try:
-            return await _find_entry(info.context, parse_id("journal entry", id))
-        except NotFound:
-            return None
+        return await or_null(_find_entry(info.context, id))
 
     @declare.query(PLATFORM_READERS)
     async def journal_entries(
@@ -333,20 +327,20 @@ def account_of(account: Account) -> LedgerAccount:
 
 
 @finds("ledger account", PLATFORM_READERS)
-async def _find_account(context: Context, id: UUID) -> LedgerAccount | None:
-    account = await context.load(balances.accounts_by_ids, id)
+async def _find_account(context: Context, id: str) -> LedgerAccount | None:
+    account = await context.load(balances.accounts_by_ids, parse_id("ledger account", id))
     return account_of(account) if account is not None else None
 
 
 @finds("journal entry", PLATFORM_READERS)
-async def _find_entry(context: Context, id: UUID) -> JournalEntry | None:
-    entry = await context.load(entries.entries_by_ids, id)
+async def _find_entry(context: Context, id: str) -> JournalEntry | None:
+    entry = await context.load(entries.entries_by_ids, parse_id("journal entry", id))
     return _entry(entry) if entry is not None else None
 
 
 @finds("posting", PLATFORM_READERS)
-async def _find_posting(context: Context, id: UUID) -> Posting | None:
-    posting = await context.load(entries.postings_by_ids, id)
+async def _find_posting(context: Context, id: str) -> Posting | None:
+    posting = await context.load(entries.postings_by_ids, parse_id("posting", id))
     return _posting(posting) if posting is not None else None
 
 

@@ -45,9 +45,6 @@ VALUE_DEPTH_MAX = 32
 DEADLINE_SECONDS = 10.0
 #: Errors in a response.
 ERRORS_MAX = 50
-#: Items of a page when none is asked for, and the most that can be asked for.
-PAGE_DEFAULT = 20
-PAGE_MAX = 100
 
 
 def document_errors(document: DocumentNode) -> list[GraphQLError]:

@@ -1,12 +1,12 @@
 """`Node`: everything that has an id of its own, found again by that id alone."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import strawberry
 
 from marketbill.errors import NotFound
-from marketbill.ids import KIND, parse_id
+from marketbill.ids import KIND
 from marketbill_graphql import declare
 from marketbill_graphql.access import TENANT, Roles
 from marketbill_graphql.context import Context, Info
@@ -22,8 +22,9 @@ class Node:
     id: strawberry.ID = strawberry.field(description="Unique across all kinds; the prefix tells the kind.")
 
 
-Finder = Callable[[Context, Any], Awaitable[Node | None]]
+Finder = Callable[[Context, str], Awaitable[Node | None]]
 F = TypeVar("F", bound=Finder)
+T = TypeVar("T")
 
 _FINDERS: dict[str, tuple[Roles, Finder]] = {}
 
@@ -47,7 +48,12 @@ class NodeQueries:
         roles, finder = _FINDERS.get(kind or "", (frozenset(), None))
         if kind is None or finder is None or info.context.actor.role not in roles:
             return None
-        try:
-            return await finder(info.context, parse_id(kind, id))
-        except NotFound:
-            return None
+        return await or_null(finder(info.context, id))
+
+
+async def or_null(found: Awaitable[T]) -> T | None:
+    """What was found, or None: an id that is unknown, another's or no id at all is answered alike."""
+    try:
+        return await found
+    except NotFound:
+        return None

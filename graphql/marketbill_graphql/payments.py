@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import Row
 
-from marketbill.errors import InvalidInput, NotFound
+from marketbill.errors import InvalidInput
 from marketbill.ids import parse_id, public_id
-from marketbill.payments import cancellation, checkout, delivery
+from marketbill.payments import cancellation, checkout, delivery, queries
 from marketbill.payments.checkout import PaymentDraft
-from marketbill.payments.model import PaymentStatus, payment_share
-from marketbill.payments.model import payment as table
+from marketbill.payments.model import PaymentStatus
 from marketbill.payments.order import OrderLine, plan_order
-from marketbill_graphql import declare, rows
+from marketbill.payouts import queries as payouts
+from marketbill_graphql import declare
 from marketbill_graphql.access import BUYER, PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
-from marketbill_graphql.buyers import Buyer, find_buyer
-from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.buyers import Buyer, load_buyer
+from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import (
     AnyMutationError,
@@ -31,7 +30,7 @@ from marketbill_graphql.errors import (
 )
 from marketbill_graphql.ledger import JournalEntry, entries_of
 from marketbill_graphql.money import Money, MoneyInput, amount
-from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.platforms import HoldFrom, plain
 from marketbill_graphql.scalars import CurrencyCode
 from marketbill_graphql.sellers import Seller, load_seller
@@ -166,25 +165,25 @@ class Payment(Node):
     @declare.query(PAYERS)
     async def buyer(self, info: Info) -> Buyer | None:
         """Who pays; null for a guest."""
-        return await find_buyer(info.context, self.row.buyer_id) if self.row.buyer_id else None
+        return await load_buyer(info.context, self.row.buyer_id) if self.row.buyer_id else None
 
     @declare.computed
     async def lines(self, info: Info) -> list[PaymentLine]:
         """The basket; a seller sees his own lines."""
-        found = await info.context.load(rows.lines_of, self.row.id)
-        return [_line(line, self.row) for line in _own(info.context, found)]
+        found = await info.context.load_own(queries.lines_of, self.row.id)
+        return [_line(line, self.row) for line in found or []]
 
     @declare.query(PAYEES)
     async def shares(self, info: Info) -> list[PaymentShare]:
         """What each seller has in it; a seller sees his own."""
-        found = await info.context.load(rows.shares_of, self.row.id)
-        return [_share(share, self.row.currency) for share in _own(info.context, found)]
+        found = await info.context.load_own(queries.shares_of, self.row.id)
+        return [_share(share, self.row.currency) for share in found or []]
 
     @declare.query(PAYEES)
     async def transfers(self, info: Info) -> list[Transfer]:
         """The sellers' shares on their way; a seller sees his own."""
-        found = await info.context.load(rows.transfers_of, self.row.id)
-        return [transfer_of(transfer) for transfer in _own(info.context, found)]
+        found = await info.context.load_own(payouts.transfers_of, self.row.id)
+        return [transfer_of(transfer) for transfer in found or []]
 
     @declare.query(PLATFORM_READERS)
     def split(self) -> Split:
@@ -206,6 +205,14 @@ class PaymentLookup:
 
 
 @declare.input
+class DateTimeRange:
+    """From `gte` on, and before `lt`."""
+
+    gte: datetime | None = None
+    lt: datetime | None = None
+
+
+@declare.input
 class PaymentFilter:
     """Which payments; the conditions hold together."""
 
@@ -213,6 +220,7 @@ class PaymentFilter:
     reference: str | None = None
     buyer_id: strawberry.ID | None = None
     seller_id: strawberry.ID | None = strawberry.field(default=None, description="With a share of this seller.")
+    created_at: DateTimeRange | None = None
 
 
 @declare.input
@@ -325,11 +333,10 @@ class PaymentQueries:
     async def payment(self, info: Info, by: PaymentLookup) -> Payment | None:
         """A payment, or null when there is none for this caller."""
         if by.id:
-            try:
-                return await find_payment(info.context, parse_id("payment", by.id))
-            except NotFound:
-                return None
-        return await _visible(info.context, table.c.reference == by.reference)
+            return await or_null(_find_payment(info.context, by.id))
+        actor, reference = info.context.actor, by.reference or ""
+        row = await info.context.read(lambda scope: queries.by_reference(scope, actor, reference))
+        return payment_of(row) if row is not None else None
 
     @declare.query(TENANT)
     async def payments(
@@ -342,10 +349,10 @@ class PaymentQueries:
         filter: PaymentFilter | None = None,
     ) -> Connection[Payment]:
         """Payments, newest first: a buyer sees his own, a seller those with a share of his."""
-        asked = window(list_name="payments", first=first, after=after, last=last, before=before)
-        conditions = [*_party(info.context), *_conditions(filter or PaymentFilter())]
-        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
-        return page(found, asked, list_name="payments", node=payment_of, position=rows.by_id)
+        asked = page_request(list_name="payments", first=first, after=after, last=last, before=before)
+        actor, only = info.context.actor, _filter(filter or PaymentFilter())
+        found = await info.context.read(lambda scope: queries.page(scope, actor, only, asked))
+        return connection(found, list_name="payments", node=payment_of)
 
     @declare.query(PLATFORM_READERS, extensions=[RefusalsAsData()])
     async def payment_preview(self, info: Info, input: PaymentPreviewInput) -> PaymentPreviewPayload:
@@ -428,49 +435,19 @@ def payment_of(row: Row[Any]) -> Payment:
 
 
 @finds("payment", TENANT)
-async def find_payment(context: Context, id: UUID) -> Payment | None:
-    """A payment that the caller is party to."""
-    return await _visible(context, table.c.id == id)
+async def _find_payment(context: Context, id: str) -> Payment:
+    return payment_of(await context.read(lambda scope: queries.by_id(scope, context.actor, id)))
 
 
-async def _visible(context: Context, condition: ColumnElement[bool]) -> Payment | None:
-    row = await context.read(lambda scope: rows.one(scope, table, condition, *_party(context)))
-    return payment_of(row) if row is not None else None
-
-
-def _party(context: Context) -> list[ColumnElement[bool]]:
-    """The condition under which the caller is party to a payment."""
-    actor = context.actor
-    if actor.buyer is not None:
-        return [table.c.buyer_id == actor.buyer]
-    return [_with_share_of(actor.seller)] if actor.seller is not None else []
-
-
-def _with_share_of(seller: UUID) -> ColumnElement[bool]:
-    mine = select(payment_share.c.payment_id).where(
-        payment_share.c.platform_id == table.c.platform_id,
-        payment_share.c.payment_id == table.c.id,
-        payment_share.c.seller_id == seller,
+def _filter(only: PaymentFilter) -> queries.PaymentFilter:
+    return queries.PaymentFilter(
+        status=only.status,
+        seller=parse_id("seller", only.seller_id, path=("filter", "sellerId")) if only.seller_id else None,
+        buyer=parse_id("buyer", only.buyer_id, path=("filter", "buyerId")) if only.buyer_id else None,
+        reference=only.reference,
+        created_from=only.created_at.gte if only.created_at else None,
+        created_until=only.created_at.lt if only.created_at else None,
     )
-    return mine.exists()
-
-
-def _conditions(filter: PaymentFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if filter.status is not None:
-        conditions.append(table.c.status.in_([status.value for status in filter.status]))
-    if filter.reference is not None:
-        conditions.append(table.c.reference == filter.reference)
-    if filter.buyer_id is not None:
-        conditions.append(table.c.buyer_id == parse_id("buyer", filter.buyer_id, path=("filter", "buyerId")))
-    if filter.seller_id is not None:
-        conditions.append(_with_share_of(parse_id("seller", filter.seller_id, path=("filter", "sellerId"))))
-    return conditions
-
-
-def _own(context: Context, found: Sequence[Row[Any]] | None) -> list[Row[Any]]:
-    """The rows of a payment that the caller may see: a seller sees those that are his."""
-    return [row for row in found or () if context.actor.seller in (None, row.seller_id)]
 
 
 def _order_lines(lines: Sequence[PaymentLineInput]) -> list[OrderLine]:

@@ -2,19 +2,17 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import Row
 
 from marketbill.ids import parse_id, public_id
-from marketbill.payouts import payout
+from marketbill.payouts import payout, queries
 from marketbill.payouts.model import PayoutStatus
-from marketbill.payouts.model import payout as table
 from marketbill.payouts.payout import PayoutDraft
-from marketbill_graphql import declare, rows
+from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
-from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import (
     AnyMutationError,
@@ -108,16 +106,13 @@ class PayoutQueries:
         filter: PayoutFilter | None = None,
     ) -> Connection[Payout]:
         """Payouts, newest first; a seller sees his own."""
-        asked = window(list_name="payouts", first=first, after=after, last=last, before=before)
-        conditions = []
-        if info.context.actor.seller is not None:
-            conditions.append(table.c.seller_id == info.context.actor.seller)
-        if filter and filter.status is not None:
-            conditions.append(table.c.status.in_([status.value for status in filter.status]))
-        if filter and filter.seller_id is not None:
-            conditions.append(table.c.seller_id == parse_id("seller", filter.seller_id, path=("filter", "sellerId")))
-        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
-        return page(found, asked, list_name="payouts", node=payout_of, position=rows.by_id)
+        asked = page_request(list_name="payouts", first=first, after=after, last=last, before=before)
+        actor, only = info.context.actor, filter or PayoutFilter()
+        seller = parse_id("seller", only.seller_id, path=("filter", "sellerId")) if only.seller_id else None
+        found = await info.context.read(
+            lambda scope: queries.payouts(scope, actor, asked, seller=seller, status=only.status)
+        )
+        return connection(found, list_name="payouts", node=payout_of)
 
 
 @strawberry.type
@@ -150,7 +145,5 @@ def payout_of(row: Row[Any]) -> Payout:
 
 
 @finds("payout", PARTIES)
-async def _find_payout(context: Context, id: UUID) -> Payout | None:
-    row = await context.read(lambda scope: rows.one(scope, table, table.c.id == id))
-    visible = row is not None and context.actor.seller in (None, row.seller_id)
-    return payout_of(row) if row is not None and visible else None
+async def _find_payout(context: Context, id: str) -> Payout:
+    return payout_of(await context.read(lambda scope: queries.payout_by_id(scope, context.actor, id)))

@@ -4,7 +4,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import Row, select
@@ -12,7 +11,7 @@ from sqlalchemy import Row, select
 from marketbill.actor import Role
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput
-from marketbill.ids import public_id
+from marketbill.ids import parse_id, public_id
 from marketbill.platforms import credentials, fee_rule, keys, platform
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import provider_credential
@@ -407,19 +406,22 @@ def api_key_of(row: Row[Any]) -> ApiKey:
 
 
 @finds("platform", TENANT)
-async def _find_platform(context: Context, id: UUID) -> Node | None:
-    return platform_of(await context.read(platform.load)) if id == context.platform else None
+async def _find_platform(context: Context, id: str) -> Node | None:
+    platform.own_id(context.actor, id)
+    return platform_of(await context.read(platform.load))
 
 
 @finds("api key", OPERATORS)
-async def _find_api_key(context: Context, id: UUID) -> Node | None:
-    found = [row for row in await context.read(keys.listing) if row.id == id]
+async def _find_api_key(context: Context, id: str) -> Node | None:
+    key = parse_id("api key", id)
+    found = [row for row in await context.read(keys.listing) if row.id == key]
     return api_key_of(found[0]) if found else None
 
 
 @finds("fee rule", TENANT - BUYER)
-async def _find_fee_rule(context: Context, id: UUID) -> Node | None:
-    found = [row for row in await context.read(fee_rule.listing) if row.id == id]
+async def _find_fee_rule(context: Context, id: str) -> Node | None:
+    rule = parse_id("fee rule", id)
+    found = [row for row in await context.read(fee_rule.listing) if row.id == rule]
     return fee_rule_of(found[0]) if found else None
 
 

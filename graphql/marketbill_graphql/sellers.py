@@ -8,21 +8,19 @@ import strawberry
 from sqlalchemy import Row
 
 from marketbill.actor import Role
-from marketbill.errors import NotFound
-from marketbill.ids import SellerId, parse_id, public_id
+from marketbill.ids import SellerId, public_id
 from marketbill.ledger import balances
 from marketbill.ledger.balances import SellerPosition
 from marketbill.provider.port import CapabilityState
-from marketbill.sellers import seller
-from marketbill.sellers.model import seller as table
+from marketbill.sellers import queries, seller
 from marketbill.sellers.seller import SellerDraft
-from marketbill_graphql import declare, party_tokens, rows
+from marketbill_graphql import declare, party_tokens
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
-from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import AnyMutationError, ProviderRefused, RefusalsAsData
 from marketbill_graphql.money import Money, amount
-from marketbill_graphql.nodes import Node, finds
+from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.platforms import given
 from marketbill_graphql.scalars import CurrencyCode
 
@@ -93,15 +91,6 @@ class SellerLookup:
 
     id: strawberry.ID | None = strawberry.UNSET
     external_ref: str | None = strawberry.UNSET
-
-
-@declare.input
-class SellerFilter:
-    """Which sellers; the conditions hold together."""
-
-    suspended: bool | None = None
-    may_be_paid_out: bool | None = None
-    country: str | None = None
 
 
 @declare.input
@@ -197,12 +186,10 @@ class SellerQueries:
     async def seller(self, info: Info, by: SellerLookup) -> Seller | None:
         """A seller, or null when there is none for this caller."""
         if by.id:
-            try:
-                return await find_seller(info.context, parse_id("seller", by.id))
-            except NotFound:
-                return None
-        row = await info.context.read(lambda scope: rows.one(scope, table, table.c.external_ref == by.external_ref))
-        return seller_of(row) if row is not None and _sees(info.context, row.id) else None
+            return await or_null(_find_seller(info.context, by.id))
+        actor, ref = info.context.actor, by.external_ref or ""
+        row = await info.context.read(lambda scope: queries.by_external_ref(scope, actor, ref))
+        return seller_of(row) if row is not None else None
 
     @declare.query(PLATFORM_READERS)
     async def sellers(
@@ -212,19 +199,13 @@ class SellerQueries:
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
-        filter: SellerFilter | None = None,
+        search: str | None = None,
     ) -> Connection[Seller]:
-        """The platform's sellers, newest first."""
-        asked = window(list_name="sellers", first=first, after=after, last=last, before=before)
-        conditions = []
-        if filter and filter.suspended is not None:
-            conditions.append(table.c.suspended.is_(filter.suspended))
-        if filter and filter.may_be_paid_out is not None:
-            conditions.append(table.c.payouts_enabled.is_(filter.may_be_paid_out))
-        if filter and filter.country is not None:
-            conditions.append(table.c.country == filter.country)
-        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
-        return page(found, asked, list_name="sellers", node=seller_of, position=rows.by_id)
+        """The platform's sellers, newest first; `search` is the beginning of a name."""
+        asked = page_request(list_name="sellers", first=first, after=after, last=last, before=before)
+        actor = info.context.actor
+        found = await info.context.read(lambda scope: queries.page(scope, actor, asked, search=search))
+        return connection(found, list_name="sellers", node=seller_of)
 
 
 @strawberry.type
@@ -314,19 +295,13 @@ def seller_of(row: Row[Any]) -> Seller:
 
 
 @finds("seller", PARTIES)
-async def find_seller(context: Context, id: UUID) -> Seller | None:
-    """A seller that the caller may see."""
-    row = await context.load(seller.by_ids, id) if _sees(context, id) else None
-    return seller_of(row) if row is not None else None
+async def _find_seller(context: Context, id: str) -> Seller:
+    return seller_of(await context.read(lambda scope: queries.by_id(scope, context.actor, id)))
 
 
 async def load_seller(context: Context, id: UUID) -> Seller:
     """The seller of a row that the caller may see."""
     return seller_of(await context.load(seller.by_ids, SellerId(id)))
-
-
-def _sees(context: Context, id: UUID) -> bool:
-    return context.actor.seller in (None, id)
 
 
 def _balance(held: SellerPosition) -> SellerBalance:

@@ -2,17 +2,17 @@
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import Row
 
 from marketbill.ids import parse_id, public_id
+from marketbill.payments import queries as payments
+from marketbill.payouts import queries
 from marketbill.payouts.model import TransferStatus
-from marketbill.payouts.model import transfer as table
-from marketbill_graphql import declare, rows
+from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, SELLER, TENANT, access
-from marketbill_graphql.connections import Connection, page, window
+from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.ledger import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
@@ -52,7 +52,7 @@ class Transfer(Node):
         """The payment it is a share of."""
         from marketbill_graphql.payments import payment_of
 
-        return payment_of(await info.context.load(rows.payments_by_id, self.row.payment_id))
+        return payment_of(await info.context.load_own(payments.by_ids, self.row.payment_id))
 
     @declare.query(PLATFORM_READERS)
     async def journal_entries(self, info: Info) -> list[JournalEntry]:
@@ -66,7 +66,6 @@ class TransferFilter:
 
     status: list[TransferStatus] | None = strawberry.field(default=None, description="Any of these.")
     seller_id: strawberry.ID | None = None
-    payment_id: strawberry.ID | None = None
 
 
 @strawberry.type
@@ -82,19 +81,13 @@ class TransferQueries:
         filter: TransferFilter | None = None,
     ) -> Connection[Transfer]:
         """Transfers, newest first; a seller sees his own."""
-        asked = window(list_name="transfers", first=first, after=after, last=last, before=before)
-        conditions = []
-        if info.context.actor.seller is not None:
-            conditions.append(table.c.seller_id == info.context.actor.seller)
-        if filter and filter.status is not None:
-            conditions.append(table.c.status.in_([status.value for status in filter.status]))
-        if filter and filter.seller_id is not None:
-            conditions.append(table.c.seller_id == parse_id("seller", filter.seller_id, path=("filter", "sellerId")))
-        if filter and filter.payment_id is not None:
-            id = parse_id("payment", filter.payment_id, path=("filter", "paymentId"))
-            conditions.append(table.c.payment_id == id)
-        found = await info.context.read(lambda scope: rows.newest(scope, table, asked, *conditions))
-        return page(found, asked, list_name="transfers", node=transfer_of, position=rows.by_id)
+        asked = page_request(list_name="transfers", first=first, after=after, last=last, before=before)
+        actor, only = info.context.actor, filter or TransferFilter()
+        seller = parse_id("seller", only.seller_id, path=("filter", "sellerId")) if only.seller_id else None
+        found = await info.context.read(
+            lambda scope: queries.transfers(scope, actor, asked, seller=seller, status=only.status)
+        )
+        return connection(found, list_name="transfers", node=transfer_of)
 
 
 def transfer_of(row: Row[Any]) -> Transfer:
@@ -112,7 +105,5 @@ def transfer_of(row: Row[Any]) -> Transfer:
 
 
 @finds("transfer", PARTIES)
-async def _find_transfer(context: Context, id: UUID) -> Transfer | None:
-    row = await context.read(lambda scope: rows.one(scope, table, table.c.id == id))
-    visible = row is not None and context.actor.seller in (None, row.seller_id)
-    return transfer_of(row) if row is not None and visible else None
+async def _find_transfer(context: Context, id: str) -> Transfer:
+    return transfer_of(await context.read(lambda scope: queries.transfer_by_id(scope, context.actor, id)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,6 +24,8 @@ from marketbill_graphql.errors import AnyMutationError, InsufficientFunds, Refus
 from marketbill_graphql.money import Money, MoneyInput, amount
 from marketbill_graphql.scalars import BigInt
 from marketbill_graphql.schema import assemble
+
+from .market import Market, Sandbox, open_market, running_api, running_sandbox
 
 PLATFORM = PlatformId(new_id())
 DuckPayError = Annotated[AnyMutationError | InsufficientFunds, strawberry.union("DuckPayError")]
@@ -186,3 +188,16 @@ async def caller(duck_app: Any) -> AsyncIterator[Callable[[str | None], Client]]
 @pytest.fixture
 def client(caller: Callable[..., Client]) -> Client:
     return caller()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+async def market(database_url: str, sandbox: Sandbox) -> AsyncIterator[Market]:
+    """A fresh platform of its own database, without a provider yet."""
+    async with running_api(database_url, sandbox) as (services, http):
+        yield await open_market(services, http, sandbox)
