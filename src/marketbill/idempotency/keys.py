@@ -2,8 +2,8 @@
 
 The key's row is inserted in the caller's transaction. A mutation that lives in one transaction is therefore atomic with
 its key: a second request waits for the first and then gets its outcome. A mutation that leaves its transaction to ask
-the provider commits the claim first with what it begins, and finishes later; if its process dies, the next request takes
-over after `LEASE`.
+the provider commits the claim first, with what it begins, and finishes later; if its process dies, the next request
+takes over after `LEASE`.
 """
 
 import hashlib
