@@ -110,6 +110,9 @@ def install(lock: Path, wanted: str, turn: int) -> None:
     if UNFINISHED.exists():
         say("an earlier installation was interrupted, starting over")
         shutil.rmtree(str(VENV), ignore_errors=True)
+    elif VENV.exists() and not is_of_this_python():
+        say("the earlier installation belongs to another Python, starting over")
+        shutil.rmtree(str(VENV), ignore_errors=True)
     try:
         VENV.mkdir(exist_ok=True)
         UNFINISHED.touch()
@@ -125,6 +128,15 @@ def install(lock: Path, wanted: str, turn: int) -> None:
         stamp_of(RUN_LOCK).write_text(fingerprint(RUN_LOCK))
     UNFINISHED.unlink()
     say(f"installed in {time.monotonic() - started:.0f} seconds")
+
+
+def is_of_this_python() -> bool:
+    """Whether .venv works and is of the Python that runs now."""
+    asked = [str(PYTHON), "-c", "import sys; raise SystemExit(sys.version != sys.argv[1])", sys.version]
+    try:
+        return succeeds(asked)
+    except OSError:
+        return False
 
 
 def install_with_uv(lock: Path, turn: int) -> bool:

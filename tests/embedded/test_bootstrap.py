@@ -90,6 +90,17 @@ def test_an_interrupted_installation_is_made_again(bootstrap: ModuleType, monkey
     assert not bootstrap.UNFINISHED.exists()
 
 
+def test_an_environment_of_another_python_is_made_again(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pretend_to_install(bootstrap, monkeypatch)
+    bootstrap.make_ready(bootstrap.RUN_LOCK)
+    bootstrap.PYTHON.unlink()
+    bootstrap.PYTHON.symlink_to("/nowhere/python")
+    (bootstrap.VENV / "of-the-other-python").touch()
+    bootstrap.make_ready(bootstrap.RUN_LOCK)
+    assert len(asked) == 2
+    assert not (bootstrap.VENV / "of-the-other-python").exists()
+
+
 def test_without_pip_and_uv_it_says_so_in_one_line_and_leaves_nothing(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
