@@ -1,7 +1,8 @@
 """The webhook endpoint of a test: receives as the API does, or keeps events to deliver them in another order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -12,6 +13,8 @@ from starlette.routing import Route
 from marketbill import clock
 from marketbill.errors import Refusal
 from marketbill.ids import PlatformId, parse_id
+from marketbill.platforms.credentials import webhook_credentials
+from marketbill.sandbox.webhooks import signature
 from marketbill.services import Services
 from marketbill.webhooks.receive import ReceiveResult, receive
 
@@ -25,8 +28,12 @@ class Delivery:
     signature: str | None
 
     @property
+    def event(self) -> dict[str, Any]:
+        return orjson.loads(self.raw)
+
+    @property
     def type(self) -> str:
-        return orjson.loads(self.raw)["type"]
+        return self.event["type"]
 
 
 class Endpoint:
@@ -50,6 +57,16 @@ class Endpoint:
         assert self.services is not None
         db, vault = self.services.db, self.services.vault
         return await receive(db, vault, delivery.platform, delivery.raw, delivery.signature, clock.now())
+
+    async def signed(self, platform: PlatformId, event: Mapping[str, Any], *, at: int | None = None) -> Delivery:
+        """An event as the provider would sign it for this platform, now or at another second."""
+        assert self.services is not None
+        async with self.services.db.read(platform) as scope:
+            credentials = await webhook_credentials(self.services.vault, scope)
+        assert credentials is not None
+        raw = orjson.dumps(event)
+        moment = int(clock.now().timestamp()) if at is None else at
+        return Delivery(platform, raw, signature(credentials.secrets[0], raw, moment))
 
     async def _hook(self, request: Request) -> PlainTextResponse:
         platform = PlatformId(parse_id("platform", request.path_params["platform"]))

@@ -26,4 +26,5 @@ async def market(machine: Machine) -> Market:
 async def worked_sellers(market: Market) -> None:
     """A (NL), B (DE, with a valid VAT number) and C (NL), all onboarded."""
     for name, country, vat_number in (("A", "NL", None), ("B", "DE", GERMAN_VAT), ("C", "NL", None)):
-        await market.seller(name, country=country, vat_number=vat_number)
+        await market.seller(name, country=country, vat_number=vat_number, onboard=None)
+    await market.onboard("A", "B", "C")

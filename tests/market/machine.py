@@ -134,6 +134,7 @@ class Machine:
     async def advance(self, *, days: float = 0, seconds: int = 0) -> None:
         """Moves both clocks, ours and the provider's, and lets happen what falls due."""
         seconds += round(days * 86_400)
+        await self.quiet()
         await self.control("clock", {"advance_seconds": seconds})
         await self.shift(seconds)
         await self.quiet()

@@ -51,12 +51,14 @@ class Market:
         )
         self.sellers[name] = SellerId(row.id)
         if onboard is not None:
-            await self.onboard(name, onboard)
+            await self.onboard(name, outcome=onboard)
         return await self.seller_row(name)
 
-    async def onboard(self, name: str, outcome: str = "complete") -> None:
-        row = await self.seller_row(name)
-        await self.machine.control(f"accounts/{row.provider_account}/onboard", {"outcome": outcome})
+    async def onboard(self, *names: str, outcome: str = "complete") -> None:
+        """Brings sellers through the provider's onboarding, and tells us."""
+        for name in names:
+            row = await self.seller_row(name)
+            await self.machine.control(f"accounts/{row.provider_account}/onboard", {"outcome": outcome})
         await self.machine.quiet()
 
     async def seller_row(self, name: str) -> Row[Any]:
