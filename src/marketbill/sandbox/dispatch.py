@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import orjson
@@ -32,6 +33,10 @@ NO_KEY = (
 )
 
 Headers = dict[bytes, bytes]
+
+log = logging.getLogger(__name__)
+
+_BROKEN = ApiError(500, "An unknown error occurred", type="api_error")
 
 
 class Api:
@@ -68,6 +73,9 @@ class Api:
         except ApiError as error:
             status, payload = error.status, orjson.dumps(error.body(request_id))
             headers.extend((name.encode(), value.encode()) for name, value in error.headers.items())
+        except Exception:
+            log.exception("%s %s could not be answered (%s)", scope["method"], scope["path"], request_id)
+            status, payload = 500, orjson.dumps(_BROKEN.body(request_id))
         if scope["method"] == "POST":
             headers.append((b"stripe-should-retry", b"true" if status == 409 else b"false"))
         return status, headers, payload

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from marketbill.sandbox import confirmation, onboarding
 from marketbill.sandbox.currencies import in_words
 from marketbill.sandbox.desk import Desk
-from marketbill.sandbox.wire import ApiError
+from marketbill.sandbox.wire import ApiError, decode_form
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color:#1c2333}"
@@ -27,6 +27,14 @@ def page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
         "<p><small>Sandbox provider. Play money only.</small></p></html>",
         status_code=status,
     )
+
+
+async def _outcome(request: Request) -> str:
+    """Return which button of a page was pressed."""
+    try:
+        return str(decode_form((await request.body()).decode()).get("outcome", ""))
+    except (ApiError, UnicodeDecodeError):
+        return ""
 
 
 class Pages:
@@ -65,8 +73,7 @@ class Pages:
                 "<button name=outcome value=later>Complete later</button></form>"
                 "<p><small>Completing fills everything in with test details.</small></p>",
             )
-        form = await request.form()
-        outcome = str(form.get("outcome", ""))
+        outcome = await _outcome(request)
         with desk.store.transaction():
             onboarding.use_link(desk, link.token)
             if outcome in onboarding.OUTCOMES:
@@ -91,12 +98,10 @@ class Pages:
                 "<button class=main name=outcome value=approve>Approve</button>"
                 "<button name=outcome value=fail>Fail</button></form>",
             )
-        form = await request.form()
+        approve = await _outcome(request) == "approve"
         try:
             with desk.store.transaction():
-                doc, back = confirmation.authenticate(
-                    desk, intent["id"], approve=str(form.get("outcome", "")) == "approve"
-                )
+                doc, back = confirmation.authenticate(desk, intent["id"], approve=approve)
         except ApiError as error:
             return page("Nothing to approve", f"<p>{escape(error.message)}</p>", status=error.status)
         await desk.store.committed()

@@ -173,6 +173,7 @@ class Store:
             raise
         finally:
             self._inside = False
+            self._dirty.clear()
             self.db.execute("RELEASE work")
             if self._turn is _AT_ONCE:
                 self.commit()
@@ -221,13 +222,15 @@ class Store:
     def _undo(self) -> None:
         for identifier in self._dirty:
             self._cache.pop(identifier, None)
-        self._dirty.clear()
         self.db.execute("ROLLBACK TO work")
         for call in self.on_rollback:
             call()
 
     def flush(self) -> None:
-        """Write dirty documents, so that a list in the same transaction sees them."""
+        """Write dirty documents, so that a list in the same transaction sees them.
+
+        They stay dirty: who edits a document may change it until the transaction ends.
+        """
         for identifier, row in self._dirty.items():
             names = COLUMNS.get(row.kind, _NO_COLUMNS)
             columns = [row.doc.get(name) if name is not None else None for name in names]
@@ -244,7 +247,6 @@ class Store:
                     "UPDATE objects SET a = ?, b = ?, c = ?, d = ?, e = ?, doc = ? WHERE id = ?",
                     (*columns, blob, identifier),
                 )
-        self._dirty.clear()
 
     def insert(self, kind: str, account: str, doc: Doc) -> Doc:
         """Add a document; its ``id`` must be new."""
@@ -290,7 +292,7 @@ class Store:
         return row.doc
 
     def remove(self, identifier: str) -> None:
-        self.flush()
+        self._dirty.pop(identifier, None)
         self._cache.pop(identifier, None)
         self.db.execute("DELETE FROM objects WHERE id = ?", (identifier,))
 
