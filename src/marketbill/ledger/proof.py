@@ -184,10 +184,12 @@ _ENTRIES = text(
 _POSTINGS = text(
     """
     select p.entry_id, p.id, d.code as debit_code, c.code as credit_code, p.amount, p.currency
-    from posting p
+    from unnest(cast(:ids as uuid[])) as entry (id)
+    cross join lateral (
+      select * from posting p where p.platform_id = :platform and p.entry_id = entry.id order by p.ordinal
+    ) as p
     left join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
     left join ledger_account c on c.platform_id = :platform and c.id = p.credit_account_id
-    where p.platform_id = :platform and p.entry_id = any(cast(:ids as uuid[]))
     order by p.entry_id, p.ordinal
     """
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -312,7 +313,9 @@ class _Books:
             is_complete = len(rows) < legs
             if not is_complete:
                 rows = [row for row in rows if row.entry_id != rows[-1].entry_id]
-            lines = [line for line in _lines(rows, balance, self.as_of) if after is None or _follows(line.place, after)]
+            counted = _lines(rows, balance, self.as_of)
+            rest = (line for line in counted if after is None or _follows(line.place, after))
+            lines = list(islice(rest, limit + 1))
             if is_complete or len(lines) > limit:
                 return tuple(lines[:limit]), len(lines) > limit
             legs *= 4
@@ -349,7 +352,7 @@ def _lines(legs: Sequence[Row[Any]], balance: int, as_of: int) -> Iterable[Line]
 
 
 def _line(section: Section, entry: Sequence[Row[Any]], balance: int, as_of: int) -> Line:
-    moved = dict.fromkeys(Bucket, 0)
+    moved = dict.fromkeys(_SIGN, 0)
     for row in entry:
         if row.section == section:
             moved[Bucket(row.bucket)] += row.delta
