@@ -27,9 +27,11 @@ def api(*, host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
     current = settings()
     listening = listen(host, port)
+    from marketbill import logs
     from marketbill.services import Services
     from marketbill_graphql.app import create_app
 
+    logs.configure(current.log_level)
     app = create_app(Services.create(current, application="marketbill-api"))
     serve(app, listening, log_level=current.log_level)
 

@@ -87,6 +87,22 @@ async def provider_connect(
     return account
 
 
+async def renew_webhooks(services: Services, platform: PlatformId) -> bool:
+    """Registers our webhook endpoints again, for an API that has moved to another PUBLIC_URL; False without credentials.
+
+    Raises ProviderUnavailable, ProviderRefused; what was kept stays then.
+    """
+    async with services.db.read(platform) as scope:
+        sealed = await scope.scalar(_SECRET_KEY, {"platform": platform})
+    if sealed is None:
+        return False
+    secret_key = services.vault.decrypt(sealed, context=f"{platform}:provider_credential:secret_key")
+    account, secrets = await _register(services, platform, secret_key)
+    async with services.db.write(platform) as scope:
+        await _keep(services, scope, secret_key, account, secrets)
+    return True
+
+
 def _check_form(services: Services, secret_key: str) -> None:
     if not secret_key.startswith(("sk_", "rk_")) or not 20 <= len(secret_key) <= 255:
         raise InvalidInput(

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import stripe
@@ -99,7 +99,8 @@ class StripeProvider:
     async def create_webhook_endpoints(self, url: str) -> WebhookSecrets:
         # The new ones first, so that no event falls between; what is signed with a new secret before we kept it comes
         # again, because Stripe repeats what was not accepted.
-        old = [found["id"] for found in await self._list("/v1/webhook_endpoints", dict) if found.get("url") == url]
+        known = await self._list("/v1/webhook_endpoints", dict)
+        old = [found["id"] for found in known if _same_place(found.get("url") or "", url)]
         secrets = WebhookSecrets(
             platform=await self._create_webhook_endpoint(url, webhooks.PLATFORM_TYPES, connect=False),
             connect=await self._create_webhook_endpoint(url, webhooks.CONNECT_TYPES, connect=True),
@@ -384,6 +385,14 @@ def _list_of_objects(data: Json) -> Json:
 
 def _id(data: Json) -> str:
     return data["id"]
+
+
+def _same_place(known: str, url: str) -> bool:
+    """The same address, or another port of this computer: a machine for one person, started again."""
+    ours, theirs = urlsplit(url), urlsplit(known)
+    if ours.hostname == theirs.hostname == "127.0.0.1":
+        return ours.path == theirs.path
+    return known == url
 
 
 def _path(id: str) -> str:
