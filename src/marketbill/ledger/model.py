@@ -92,7 +92,7 @@ journal_entry = Table(
     Column("block", BigInteger, nullable=False),
     UniqueConstraint("platform_id", "number"),
     UniqueConstraint("platform_id", "key"),
-    Index("journal_entry_platform_id_source_id_number_idx", "platform_id", "source_id", "number"),
+    Index("journal_entry_source_id_platform_id_number_idx", "source_id", "platform_id", "number"),
 )
 """One row per business fact. `number` is its place in the platform's chain, without gaps."""
 
