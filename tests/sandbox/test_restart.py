@@ -1,0 +1,133 @@
+"""What was answered is never lost: the process is killed and started again on the same file."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = """
+import sys, pathlib, uvicorn
+from marketbill.sandbox.app import create_app
+state, port = sys.argv[1:]
+app = create_app(pathlib.Path(state), base_url=f"http://127.0.0.1:{port}")
+uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
+"""
+
+
+class Process:
+    """A sandbox in a process of its own."""
+
+    def __init__(self, state: Path, new_bench: Any, soon: Any) -> None:
+        self._state, self._new_bench, self._soon = state, new_bench, soon
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(self._state), str(self.port)])
+        self._soon(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, "the sandbox ended"
+        try:
+            return self.bench().send("GET", "/_sandbox/health").status == 200
+        except OSError:
+            return False
+
+    def bench(self) -> Any:
+        return self._new_bench(f"http://127.0.0.1:{self.port}")
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@pytest.fixture
+def process(tmp_path: Path, new_bench: Any, soon: Any) -> Iterator[Process]:
+    made = Process(tmp_path / "state.db", new_bench, soon)
+    yield made
+    made.process.kill()
+    made.process.wait(10)
+
+
+def test_the_state_survives_a_kill(process: Process) -> None:
+    bench = process.bench().open_platform("NL", "eur")
+    seller = bench.seller("NL")
+    paid = bench.pay(12_100, "eur", "pm_card_visa")
+    bench.post(
+        "/v1/transfers",
+        f"amount=4379&currency=eur&destination={seller}&source_transaction={paid['latest_charge']['id']}",
+        key="transfer-1",
+    )
+    bench.advance(hours=20)
+    before = [bench.get(path) for path in ("/v1/balance", "/v1/transfers", f"/v1/accounts/{seller}", "/v1/events")]
+    clock = bench.control("clock")["now"]
+    process.kill()
+    process.start()
+    after_bench = process.bench()
+    after_bench.key, after_bench.platform = bench.key, bench.platform
+    after = [after_bench.get(path) for path in ("/v1/balance", "/v1/transfers", f"/v1/accounts/{seller}", "/v1/events")]
+    assert after == before
+    assert after_bench.control("clock")["now"] >= clock
+    replayed = after_bench.call(
+        "POST",
+        "/v1/transfers",
+        f"amount=4379&currency=eur&destination={seller}&source_transaction={paid['latest_charge']['id']}",
+        key="transfer-1",
+    )
+    assert replayed.headers["idempotent-replayed"] == "true"
+    after_bench.advance(days=2)
+    assert after_bench.balance("eur", seller) == (4_379, 0)
+    assert after_bench.control("state")["books_balance"]
+
+
+def test_every_answered_write_is_there_after_a_kill_under_load(process: Process, new_bench: Any, soon: Any) -> None:
+    bench = process.bench().open_platform()
+    answered: list[str] = []
+
+    def caller(name: int) -> None:
+        mine = process.bench()
+        mine.key = bench.key
+        number = 0
+        while True:
+            number += 1
+            try:
+                answer = mine.call(
+                    "POST",
+                    "/v1/payment_intents",
+                    "amount=1000&currency=usd&payment_method=pm_card_bypassPending&confirm=true"
+                    "&allowed_payment_method_types[]=card",
+                    key=f"{name}-{number}",
+                )
+            except (OSError, http.client.HTTPException):
+                return
+            answered.append(answer.body["id"])
+
+    threads = [threading.Thread(target=caller, args=(name,), daemon=True) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    soon(lambda: len(answered) >= 60)
+    process.kill()
+    for thread in threads:
+        thread.join(20)
+    process.start()
+    after = process.bench()
+    after.key = bench.key
+    for identifier in answered:
+        intent = after.get(f"/v1/payment_intents/{identifier}?expand[]=latest_charge.balance_transaction")
+        # Settlement that was due when the process died is done by now.
+        assert intent["latest_charge"]["balance_transaction"]["net"] == 941
+    state = after.control("state")
+    assert state["books_balance"]
+    assert state["objects"]["payment_intent"] == state["objects"]["balance_transaction"] >= len(answered)
