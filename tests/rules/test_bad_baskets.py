@@ -18,13 +18,13 @@ from marketbill.rules.basket import (
     QuantityOutOfRange,
     TextMissing,
     TextTooLong,
-    TextUnusable,
     TooManyLines,
 )
 from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise
 from marketbill.rules.split import Terms, split
 from marketbill.rules.tax import PlatformTax, SellerTax
+from marketbill.text import TextUnusable
 
 GOOD = BasketLine(
     id="0",

@@ -19,6 +19,7 @@ from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider.port import Provider
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 METHODS_MAX = 100
 _BY_IDS = select(table).where(
@@ -182,6 +183,9 @@ async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:
 
 
 def _check(draft: BuyerDraft) -> None:
+    check_usable(draft.name, path=("name",))
+    check_usable(draft.email, path=("email",))
+    check_usable(draft.external_ref, path=("externalRef",))
     if not 1 <= len(draft.name) <= 200:
         raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
     if draft.email is not None and (len(draft.email) > 254 or "@" not in draft.email):
@@ -194,7 +198,8 @@ def _check(draft: BuyerDraft) -> None:
 
 def check_token(token: str, *, path: tuple[str, ...]) -> None:
     """Raises InvalidInput for what is not a provider's token; a card number must never come in."""
-    if not token.startswith("pm_") or not token.replace("_", "").isalnum() or not 4 <= len(token) <= 100:
+    well_formed = token.isascii() and token.replace("_", "").isalnum() and 4 <= len(token) <= 100
+    if not well_formed or not token.startswith("pm_"):
         raise InvalidInput(
             "Give the provider's token of the payment method (pm_…), never a card number.",
             path=path,

@@ -7,6 +7,7 @@ takes over after `LEASE`.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from sqlalchemy import Uuid, bindparam, delete, select, text, update
 from marketbill.db import SystemScope, WriteScope
 from marketbill.errors import IdempotencyConflict, InvalidInput
 from marketbill.idempotency.model import idempotency_key
+from marketbill.text import check_usable
 
 KEY_LENGTH_MAX = 255
 #: So long the first request is believed to be under way.
@@ -94,6 +96,7 @@ async def claim(
         raise InvalidInput(
             "An idempotency key has 1 to 255 characters.", path=("idempotencyKey",), constraint="1..255 characters"
         )
+    check_usable(key, path=("idempotencyKey",))
     mine = Claim(actor, operation, key)
     hashed = body_hash(body)
     values = {"platform": scope.platform, "actor": actor, "operation": operation, "key": key, "now": scope.now}
@@ -132,8 +135,15 @@ async def prune(scope: SystemScope, *, older_than: timedelta = KEPT, limit: int 
 
 def body_hash(body: bytes | Mapping[str, Any]) -> bytes:
     """SHA-256 of the body; of a mapping, of its canonical JSON (keys sorted), so that field order does not matter."""
-    canonical = body if isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SORT_KEYS, default=str)
-    return hashlib.sha256(canonical).digest()
+    return hashlib.sha256(body if isinstance(body, bytes) else _canonical(body)).digest()
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:
+        # A number beyond 64 bits or half a surrogate pair: whoever reads the field refuses it by its name.
+        return json.dumps(body, sort_keys=True, default=str).encode()
 
 
 def _of(scope: WriteScope, claim: Claim) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import INTENT_METADATA, Declined, PaymentState, Provider, Refused, Unknown
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 CREATE_PAYMENT = "create_payment"
 _ONE = (payment.c.platform_id == bindparam("platform")) & (payment.c.id == bindparam("payment"))
@@ -288,6 +289,8 @@ def _check(draft: PaymentDraft) -> None:
         )
     if draft.payment_method_token is not None:
         buyers.check_token(draft.payment_method_token, path=("paymentMethodToken",))
+    check_usable(draft.reference, path=("reference",))
+    check_usable(draft.return_url, path=("returnUrl",))
     if draft.reference is not None and not 1 <= len(draft.reference) <= 100:
         raise InvalidInput("A reference has 1 to 100 characters.", path=("reference",), constraint="1..100 characters")
     if draft.return_url is not None and (

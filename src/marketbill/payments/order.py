@@ -21,6 +21,7 @@ from marketbill.rules.plan import SplitPlan
 from marketbill.rules.split import Terms, split
 from marketbill.rules.tax import PlatformTax
 from marketbill.sellers import seller as sellers
+from marketbill.text import check_usable
 
 EXTERNAL_REFS_MAX = 10
 _REF_LENGTH_MAX = 200
@@ -153,3 +154,5 @@ def _check_refs(line: OrderLine, index: int) -> None:
     for name, value in line.external_refs.items():
         if not 1 <= len(name) <= 40 or not 1 <= len(value) <= _REF_LENGTH_MAX:
             raise InvalidInput("An external id has a name of 1 to 40 and a value of 1 to 200 characters.", path=path)
+        check_usable(name, path=path)
+        check_usable(value, path=path)

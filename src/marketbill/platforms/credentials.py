@@ -104,7 +104,8 @@ async def renew_webhooks(services: Services, platform: PlatformId) -> bool:
 
 
 def _check_form(services: Services, secret_key: str) -> None:
-    if not secret_key.startswith(("sk_", "rk_")) or not 20 <= len(secret_key) <= 255:
+    well_formed = secret_key.isascii() and secret_key.replace("_", "").isalnum() and 20 <= len(secret_key) <= 255
+    if not well_formed or not secret_key.startswith(("sk_", "rk_")):
         raise InvalidInput(
             "This is not a Stripe secret key: it begins with sk_ or rk_.",
             path=("secretKey",),

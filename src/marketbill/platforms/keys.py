@@ -21,6 +21,7 @@ from marketbill.ids import PlatformId, new_id, parse_id, public_id
 from marketbill.platforms import tokens
 from marketbill.platforms.model import api_key
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 KEY_ROLES = (Role.OPERATOR, Role.OPERATOR_READONLY, Role.SERVICE)
 #: `last_used_at` is exact to this; a key in steady use costs one write in that time.
@@ -50,6 +51,7 @@ class CreatedKey:
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, name: str, role: str) -> CreatedKey:
     """Makes a key. The same idempotency key gives the same secret again, for as long as the key is remembered."""
+    check_usable(name, path=("name",))
     if not 1 <= len(name) <= _NAME_LENGTH_MAX:
         raise InvalidInput("A key needs a name of 1 to 100 characters.", path=("name",), constraint="1..100 characters")
     platform = tenant(actor)

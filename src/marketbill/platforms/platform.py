@@ -18,6 +18,7 @@ from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import platform as table
 from marketbill.rules.tax import PlatformTax
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 HOLD_FROM = ("CAPTURE", "DELIVERY")
 HOLD_DAYS_MAX = 90
@@ -148,6 +149,7 @@ def own_id(actor: Actor, text: str) -> PlatformId:
 
 
 def _check(name: str, country: str, currency: str, rate: Decimal, hold_from: str, hold_days: int) -> None:
+    check_usable(name, path=("name",))
     if not 1 <= len(name) <= _NAME_LENGTH_MAX:
         raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
     try:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from marketbill.errors import InvalidInput, Path
 from marketbill.money import bounded, exponent
+from marketbill.text import check_usable
 
 #: Lines in one basket: keeps the split, its trace and its journal entry small enough for one transaction.
 LINES_MAX = 200
@@ -56,17 +57,6 @@ class TextTooLong(InvalidInput):
         )
         self.length = length
         self.limit = limit
-
-
-class TextUnusable(InvalidInput):
-    """A text with a NUL or half of a surrogate pair, which no database column can hold."""
-
-    def __init__(self, *, path: Path) -> None:
-        super().__init__(
-            f"{path[-1]} holds a character that is no text (NUL or a lone surrogate).",
-            path=path,
-            constraint="Unicode text without NUL",
-        )
 
 
 class QuantityOutOfRange(InvalidInput):
@@ -143,11 +133,7 @@ def _check_text(text: str, *, limit: int, path: Path, needed: bool) -> None:
         raise TextMissing(path=path)
     if len(text) > limit:
         raise TextTooLong(length=len(text), limit=limit, path=path)
-    if text.isascii():
-        if "\x00" in text:
-            raise TextUnusable(path=path)
-    elif "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise TextUnusable(path=path)
+    check_usable(text, path=path)
 
 
 def _check_ids_differ(lines: Sequence[BasketLine]) -> None:

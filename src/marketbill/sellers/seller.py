@@ -18,6 +18,7 @@ from marketbill.rules.tax import SellerTax, vat_number_valid
 from marketbill.sellers import onboarding
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _BY_IDS = select(table).where(
@@ -154,6 +155,10 @@ def tax_of(row: Row[Any]) -> SellerTax:
 
 def check(draft: SellerDraft) -> None:
     """Raises InvalidInput naming the first wrong field."""
+    check_usable(draft.name, path=("name",))
+    check_usable(draft.email, path=("email",))
+    check_usable(draft.vat_number, path=("vatNumber",))
+    check_usable(draft.external_ref, path=("externalRef",))
     if not 1 <= len(draft.name) <= NAME_LENGTH_MAX:
         raise InvalidInput("The name has 1 to 200 characters.", path=("name",), constraint="1..200 characters")
     if len(draft.email) > 254 or not _EMAIL.fullmatch(draft.email):
