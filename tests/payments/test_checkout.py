@@ -151,9 +151,7 @@ async def test_a_buyer_who_authenticates_has_paid(shop: Market) -> None:
     assert asked.client_secret is not None
     assert await shop.books() == {}
 
-    await shop.machine.control(
-        f"payment_intents/{asked.payment.provider_payment}/authenticate", {"outcome": "approve"}
-    )
+    await shop.machine.control(f"payment_intents/{asked.payment.provider_payment}/authenticate", {"outcome": "approve"})
     await shop.machine.quiet()
 
     paid = await shop.pay(draft, key="k")
@@ -173,9 +171,7 @@ async def test_a_buyer_who_fails_to_authenticate_has_not_paid(shop: Market) -> N
 
 
 async def test_off_session_a_card_that_must_ask_is_declined(shop: Market) -> None:
-    answer = await shop.pay(
-        shop.draft(shop.line("A", 5000), card="pm_card_authenticationRequired", off_session=True)
-    )
+    answer = await shop.pay(shop.draft(shop.line("A", 5000), card="pm_card_authenticationRequired", off_session=True))
 
     assert isinstance(answer.refusal, ProviderDeclined)
     assert answer.refusal.decline_code == "authentication_required"
@@ -238,4 +234,3 @@ async def confirm(market: Market, provider_payment: str, card: str) -> None:
     form = {"payment_method": card, "return_url": "https://shop.example/done"}
     await market.stripe(f"payment_intents/{provider_payment}/confirm", form=form)
     await market.machine.quiet()
-

@@ -68,7 +68,7 @@ async def test_every_posting_of_the_worked_sale(market: Market) -> None:
 
     await market.machine.advance(days=9)
 
-    assert await market.journal(payment) == list(SALE.items())[:3] + [("funds-available", FUNDS), ("release", RELEASE)]
+    assert await market.journal(payment) == [*list(SALE.items())[:3], ("funds-available", FUNDS), ("release", RELEASE)]
     for row, (name, net) in zip(await market.transfers(payment), NETS.items(), strict=True):
         assert (row.status, row.amount, row.seller_id) == ("SENT", net, market.sellers[name])
         assert await market.journal(row.id) == [
@@ -118,7 +118,7 @@ async def test_shuffled_doubled_and_late_events_give_the_same_books(machine: Mac
     await deliver_shuffled(machine, order)
 
     for sale in sales:
-        assert {kind: postings for kind, postings in await market.journal(sale)} == SALE
+        assert dict(await market.journal(sale)) == SALE
     assert [(await market.payout_row(payout.id)).status for payout in payouts] == ["PAID", "PAID"]
     assert await market.books() == {(code, "EUR"): 2 * amount for code, amount in AT_REST.items()}
     await market.prove()
@@ -149,6 +149,6 @@ async def test_a_lost_event_is_made_up_for_by_the_sweep(market: Market) -> None:
 
     await market.machine.advance(days=9)
 
-    assert {kind: postings for kind, postings in await market.journal(payment)} == SALE
+    assert dict(await market.journal(payment)) == SALE
     assert [row.status for row in await market.transfers(payment)] == ["SENT"] * 3
     await market.prove()
