@@ -17,8 +17,8 @@ from marketbill.errors import NotFound, Refusal, Unavailable
 from marketbill.ids import PlatformId, parse_id
 from marketbill.platforms import keys
 from marketbill.services import Services
-from marketbill.webhooks.receive import BadSignature, UnknownEndpoint, receive
-from marketbill_graphql import explorer
+from marketbill.webhooks.receive import BadSignature, Receiver, UnknownEndpoint
+from marketbill_graphql import downloads, explorer
 from marketbill_graphql.endpoint import Authenticate, GraphQLEndpoint
 from marketbill_graphql.request_id import RequestId
 from marketbill_graphql.schema import build_schema
@@ -61,6 +61,7 @@ def create_app(
             Route("/health", _health),
             Route("/ready", _ready(services)),
             Route("/webhooks/stripe/{platform}", _stripe_webhook(services), methods=["POST"]),
+            *downloads.routes(services),
             *explorer.routes(),
         ],
         middleware=[Middleware(RequestId)],
@@ -96,13 +97,15 @@ def _ready(services: Services) -> Callable[[Request], object]:
 
 
 def _stripe_webhook(services: Services) -> Callable[[Request], object]:
+    receiver = Receiver(services.db, services.vault)
+
     async def webhook(request: Request) -> Response:
         """Stores a signed event and answers; a worker does the rest."""
         try:
             raw = await read_bytes(request, limit=WEBHOOK_BYTES_MAX)
             platform = PlatformId(parse_id("platform", request.path_params["platform"]))
             signature = request.headers.get("stripe-signature", "")
-            await receive(services.db, services.vault, platform, raw, signature, clock.now())
+            await receiver.receive(platform, raw, signature, clock.now())
         except BadRequest as error:
             return JSONResponse({"error": error.message}, status_code=error.status)
         except (UnknownEndpoint, NotFound):

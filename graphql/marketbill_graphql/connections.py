@@ -104,9 +104,13 @@ def page(
     list_name: str,
     node: Callable[[Row], Node],
     position: Callable[[Row], Position],
+    more: bool | None = None,
 ) -> Connection[Node]:
-    """The connection of up to `asked.rows_wanted` rows, fetched in list order, or in reverse when `asked.backward`."""
-    more = len(rows) > asked.limit
+    """The connection of up to `asked.rows_wanted` rows, fetched in list order, or in reverse when `asked.backward`.
+
+    `more` tells whether there are others where the rows were not fetched one beyond the page.
+    """
+    more = len(rows) > asked.limit if more is None else more
     kept = list(rows[: asked.limit])
     if asked.backward:
         kept.reverse()

@@ -16,6 +16,7 @@ from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
 from marketbill_graphql.platforms import ApiKey, FeeRule, PlatformCommands, PlatformQueries
 from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
+from marketbill_graphql.statements import StatementQueries
 from marketbill_graphql.transfers import TransferQueries
 
 _QUERIES = (
@@ -27,6 +28,7 @@ _QUERIES = (
     TransferQueries,
     PayoutQueries,
     LedgerQueries,
+    StatementQueries,
 )
 _COMMANDS = (PlatformCommands, SellerCommands, BuyerCommands, PaymentCommands, PayoutCommands)
 

@@ -82,7 +82,7 @@ class Seller(Node):
     @declare.computed
     async def balances(self, info: Info) -> list[SellerBalance]:
         """Where the seller's money stands now, by currency."""
-        return [_balance(held) for held in await info.context.load(balances.seller_positions, self.row.id) or []]
+        return [balance_of(held) for held in await info.context.load(balances.seller_positions, self.row.id) or []]
 
 
 @declare.lookup
@@ -304,7 +304,7 @@ async def load_seller(context: Context, id: UUID) -> Seller:
     return seller_of(await context.load(seller.by_ids, SellerId(id)))
 
 
-def _balance(held: SellerPosition) -> SellerBalance:
+def balance_of(held: SellerPosition) -> SellerBalance:
     return SellerBalance(
         currency=CurrencyCode(held.currency),
         pending=amount(held.pending, held.currency),
