@@ -31,7 +31,10 @@ COMMANDS = (
     Command("verify", "marketbill.cli.books:verify", _BOOKS, "Prove the books, to the cent and to the provider."),
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
     Command(
-        "import-orders", "marketbill.cli.orders.command:import_orders", _BOOKS, "Run every order of a CSV file as a payment."
+        "import-orders",
+        "marketbill.cli.orders.command:import_orders",
+        _BOOKS,
+        "Run every order of a CSV file as a payment.",
     ),
     Command("api", "marketbill.cli.programs:api", _PRODUCTION, "Serve GraphQL and webhooks."),
     Command("worker", "marketbill.cli.programs:worker", _PRODUCTION, "Do the background work."),

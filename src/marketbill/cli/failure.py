@@ -75,7 +75,9 @@ def _database_failure(error: BaseException | None) -> Failure | None:
         if _is(error, "asyncpg", "PostgresError"):
             return Failure(f"the database refused: {' '.join(str(error).split())}")
         if _is(error, "sqlalchemy.exc", "ArgumentError"):
-            return Failure("DATABASE_URL is not a database address: write postgresql://user:password@host/database", USAGE)
+            return Failure(
+                "DATABASE_URL is not a database address: write postgresql://user:password@host/database", USAGE
+            )
         if isinstance(error, ConnectionRefusedError):
             return Failure(f"cannot connect ({error.strerror or error}): is the server running at that address?")
         error, seen = error.__cause__ or error.__context__, seen + 1
@@ -87,9 +89,7 @@ def _defect(error: Exception) -> str:
     ours = [frame for frame in frames if "marketbill" in frame.filename] or list(frames)
     where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     text = " ".join(str(error).split())[:300]
-    return (
-        f"internal error: {type(error).__name__}: {text}{where}; this is a defect, LOG_LEVEL=DEBUG shows where it comes from"
-    )
+    return f"internal error: {type(error).__name__}: {text}{where}; this is a defect, LOG_LEVEL=DEBUG shows where it comes from"
 
 
 def _is(error: BaseException, module: str, name: str) -> bool:

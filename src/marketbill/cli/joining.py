@@ -84,7 +84,9 @@ async def platform_named(services: "Services", wanted: str | None) -> "tuple[Pla
         return found[0]
     if found and wanted is not None:
         ids = ", ".join(public_id("platform", id) for id, _ in found[:_SHOWN_MAX])
-        raise CommandRefused(f"{len(found)} platforms are called {wanted!r}: name one by its id with --platform ({ids})")
+        raise CommandRefused(
+            f"{len(found)} platforms are called {wanted!r}: name one by its id with --platform ({ids})"
+        )
     names = ", ".join(repr(name) for _, name in known[:_SHOWN_MAX]) + (" ..." if len(known) > _SHOWN_MAX else "")
     problem = f"there is no platform called {wanted!r}" if wanted else "there are several platforms"
     raise CommandRefused(f"{problem}: name one with --platform ({names})")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from marketbill.cli import terminal
 from marketbill.cli.failure import CommandRefused, failure_of
 
 _DIFF_LINES_MAX = 60
@@ -21,7 +22,6 @@ def config() -> int:
     Example: LOG_LEVEL=DEBUG marketbill config
     """
     from pydantic import SecretStr
-    from rich.console import Console
     from rich.table import Table
 
     from marketbill.config import Settings, SettingsMissing, settings
@@ -45,7 +45,7 @@ def config() -> int:
         else:
             shown = "-" if value is None else str(value)
         table.add_row(name.upper(), shown, "environment" if given is not None else "default", field.description or "")
-    Console().print(table)
+    terminal.console().print(table)
     if problem is None:
         return 0
     print(f"marketbill: {failure_of(problem).line}", file=sys.stderr)
@@ -72,11 +72,15 @@ def schema(*, check: Annotated[bool, Parameter(negative="")] = False) -> None:
     try:
         kept = published.read_text()
     except FileNotFoundError:
-        raise CommandRefused(f"{published} is missing: write it with `marketbill schema > graphql/schema.graphql`") from None
+        raise CommandRefused(
+            f"{published} is missing: write it with `marketbill schema > graphql/schema.graphql`"
+        ) from None
     if kept == printed:
         print("graphql/schema.graphql is what the code prints.")
         return
-    difference = list(difflib.unified_diff(kept.splitlines(), printed.splitlines(), "schema.graphql", "code", lineterm=""))
+    difference = list(
+        difflib.unified_diff(kept.splitlines(), printed.splitlines(), "schema.graphql", "code", lineterm="")
+    )
     print("\n".join(difference[:_DIFF_LINES_MAX]))
     raise CommandRefused(
         "graphql/schema.graphql is not what the code prints: run `marketbill schema > graphql/schema.graphql`"

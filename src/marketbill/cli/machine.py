@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from marketbill.cli import terminal
 from marketbill.cli.failure import CommandRefused
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from marketbill.demo.market import Market
     from marketbill.embedded.stack import Stack
 
@@ -37,11 +36,9 @@ def up(
 
     Example: marketbill up --data ./market --port 8080
     """
-    from rich.console import Console
-
     from marketbill.embedded.stack import Stack
 
-    console = Console()
+    console = terminal.console()
     console.print("Starting PostgreSQL, broker, sandbox, API, workers ...", style="dim")
     with Stack(data, api_port=port, sandbox_port=sandbox_port, worker_threads=worker_threads) as stack:
         asyncio.run(_move_webhooks(stack))
@@ -64,12 +61,10 @@ def demo() -> int:
         raise CommandRefused("STRIPE_SECRET_KEY is set, so there is no sandbox to play the demo in: unset it")
     import tempfile
 
-    from rich.console import Console
-
     from marketbill.demo.day import run_day
     from marketbill.embedded.stack import Stack
 
-    console = Console()
+    console = terminal.console()
     with tempfile.TemporaryDirectory(prefix="marketbill-demo-") as folder:
         with console.status("starting PostgreSQL, broker, sandbox, API, workers"):
             stack = Stack(Path(folder), api_port=0, sandbox_port=0, report=lambda _: None)
@@ -141,7 +136,10 @@ async def _keep_keys(stack: "Stack", api: object, market: "Market") -> None:
             lifetimeSeconds=86_400,
         ),
         service.do(
-            "buyerTokenCreate", idempotencyKey=f"up:{start}:buyer", buyerId=market.buyers["anna"], lifetimeSeconds=86_400
+            "buyerTokenCreate",
+            idempotencyKey=f"up:{start}:buyer",
+            buyerId=market.buyers["anna"],
+            lifetimeSeconds=86_400,
         ),
     )
     keys = {

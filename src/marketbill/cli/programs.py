@@ -73,8 +73,12 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise CommandRefused(f"port {port} on {host} is busy: choose another with --port (0 takes any free one)") from None
-        raise CommandRefused(f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}") from None
+            raise CommandRefused(
+                f"port {port} on {host} is busy: choose another with --port (0 takes any free one)"
+            ) from None
+        raise CommandRefused(
+            f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}"
+        ) from None
     listening.set_inheritable(True)
     return listening
 

@@ -24,7 +24,9 @@ def serve_sandbox(
     *,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port; 0 takes any free one.")] = 8001,
-    state: Annotated[Path | None, Parameter(help="File that keeps its state; without one it forgets all at its end.")] = None,
+    state: Annotated[
+        Path | None, Parameter(help="File that keeps its state; without one it forgets all at its end.")
+    ] = None,
 ) -> None:
     """Serve the sandbox: a payment provider that speaks Stripe's wire and moves no real money.
 

@@ -1,9 +1,13 @@
 """The sandbox's control plane, as demos and imports use it: what a seller, a buyer's bank or time itself would do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
+
+from marketbill.provider.stripe.units import from_stripe
+from marketbill.reconciliation.provider import Held
 
 _SECONDS_MAX = 60.0
 
@@ -63,9 +67,16 @@ class SandboxControl:
         """Events that were not delivered yet."""
         return (await self._ask("GET", "state"))["deliveries"]["pending"]
 
-    async def balances(self) -> list[dict[str, Any]]:
-        """The balances of every account, with the platform that each belongs to."""
-        return (await self._ask("GET", "balances"))["balances"]
+    async def holdings(self, accounts: Sequence[str]) -> dict[tuple[str, str], Held]:
+        """What it holds for these accounts, by account and currency, in one call."""
+        wanted = set(accounts)
+        return {
+            (row["account"], currency): Held(
+                from_stripe(row["pending"], currency), from_stripe(row["available"], currency)
+            )
+            for row in (await self._ask("GET", "balances"))["balances"]
+            if row["account"] in wanted and (currency := row["currency"].upper())
+        }
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         assert self._session is not None, "use it as an async context manager"

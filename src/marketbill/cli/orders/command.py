@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from marketbill.cli import terminal
 from marketbill.cli.failure import FAILED, CommandRefused, WrongUse
 from marketbill.cli.joining import joined, platform_named
 from marketbill.cli.orders.file import Columns, FileOrder, OrderFile, Reject, read_orders, write_rejects
@@ -68,7 +69,7 @@ def import_orders(
     read = read_orders(file, columns, encoding=encoding)
     terms = Terms(rate, seller_country.upper() if seller_country else None, at_once, float(patience))
     started = time.monotonic()
-    console = Console()
+    console = terminal.console()
     outcome = asyncio.run(_run(read, terms, platform=platform, data=data, console=console))
     rejected = [*read.rejects, *(Reject(row, reason) for order, reason in outcome.refused for row in order.rows)]
     place = rejects or Path(f"{file.name}.rejects.csv")
@@ -88,9 +89,7 @@ def import_orders(
     return FAILED if not read.orders else 0
 
 
-async def _run(
-    read: OrderFile, terms: Terms, *, platform: str | None, data: Path | None, console: Console
-) -> Outcome:
+async def _run(read: OrderFile, terms: Terms, *, platform: str | None, data: Path | None, console: Console) -> Outcome:
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(joined(data, pool_size=min(terms.at_once, 24)))
         if services.settings.live:

@@ -187,9 +187,7 @@ def _add(draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str, 
         draft.problems[row.line] = problem.message
 
 
-def _item(
-    draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str, int], columns: Columns
-) -> OrderItem:
+def _item(draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str, int], columns: Columns) -> OrderItem:
     if len(row.cells) != len(header):
         raise InvalidInput(f"the row has {len(row.cells)} cells, the header {len(header)}")
 

@@ -1,0 +1,193 @@
+"""`marketbill verify` and `marketbill statement`."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from marketbill.cli import terminal
+from marketbill.cli.failure import CommandRefused, WrongUse
+from marketbill.cli.joining import joined, platform_named, platforms
+
+if TYPE_CHECKING:
+    from marketbill.payouts.statement import Statement
+    from marketbill.reconciliation.check import Check
+
+_LINES_MAX = 1_000
+
+Data = Annotated[Path | None, Parameter(help="Data folder of the running machine.")]
+
+
+def verify(
+    *,
+    platform: Annotated[str | None, Parameter(help="Name or id of one platform; default: all.")] = None,
+    data: Data = None,
+) -> int:
+    """Prove the books: recompute balances from postings, check payments, statements and fees, ask the provider.
+
+    Prints a table of what was expected and what was found. Exits 1 when one cent is off anywhere, and names the
+    account. A warning tells of something that waits; it does not change the exit code.
+
+    Example: marketbill verify --platform "Demo Market"
+    """
+    console = terminal.console()
+    proofs = asyncio.run(_verify(platform, data, console))
+    from marketbill.reconciliation.check import Verdict
+
+    wrong = [check for _, checks in proofs for check in checks if check.verdict is Verdict.BROKEN]
+    for name, checks in proofs:
+        console.print(check_table(name, checks))
+    if not proofs:
+        console.print("There is no platform yet: nothing to prove.")
+        return 0
+    if wrong:
+        accounts = ", ".join(dict.fromkeys(check.subject for check in wrong[:5]))
+        raise CommandRefused(f"the books do not agree: {len(wrong)} checks are broken: {accounts}")
+    console.print(f"The books agree: {sum(len(checks) for _, checks in proofs)} checks, to the cent.")
+    return 0
+
+
+async def _verify(platform: str | None, data: Path | None, console: Console) -> "list[tuple[str, list[Check]]]":
+    from marketbill.demo.sandbox import SandboxControl
+    from marketbill.reconciliation.verify import PARTS
+    from marketbill.reconciliation.verify import verify as prove
+
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(joined(data))
+        chosen = [await platform_named(services, platform)] if platform else await platforms(services)
+        reader = None
+        if url := services.settings.provider_base_url:
+            control = await stack.enter_async_context(SandboxControl(url))
+            reader = control.holdings
+        columns = (TextColumn("Verifying"), BarColumn(), TextColumn("{task.description:<32}"), TimeElapsedColumn())
+        bars = stack.enter_context(Progress(*columns, console=console, transient=True))
+        task = bars.add_task("", total=PARTS * len(chosen))
+        proofs = []
+        for id, name in chosen:
+
+            def report(part: str, name: str = name) -> None:
+                bars.update(task, description=f"{name}: {part}"[:32], advance=1)
+
+            proofs.append((name, await prove(services, id, reader=reader, report=report)))
+        return proofs
+
+
+def check_table(title: str, checks: "list[Check]") -> Table:
+    """The checks of one platform."""
+    from marketbill.reconciliation.check import Verdict
+
+    marks = {
+        Verdict.HOLDS: "[green]ok[/]",
+        Verdict.BROKEN: "[bold red]BROKEN[/]",
+        Verdict.WARNING: "[yellow]warning[/]",
+    }
+    table = Table("check", title=title, title_justify="left")
+    table.add_column("subject", overflow="fold")
+    table.add_column("")
+    table.add_column("expected", justify="right", overflow="fold")
+    table.add_column("found", justify="right", overflow="fold")
+    for check in checks:
+        table.add_row(check.name, check.subject, marks[check.verdict], check.expected, check.found)
+    return table
+
+
+def statement(
+    seller: Annotated[str, Parameter(help="Id (sel_...) or external reference of the seller.")],
+    *,
+    currency: Annotated[str | None, Parameter(help="Currency; default: the platform's.")] = None,
+    since: Annotated[str, Parameter(help="First day, such as 2026-11-01.")] = "2000-01-01",
+    until: Annotated[str | None, Parameter(help="First day after the period; default: tomorrow.")] = None,
+    csv: Annotated[bool, Parameter(help="Write CSV.", negative="")] = False,
+    platform: Annotated[str | None, Parameter(help="Name or id of the platform.")] = None,
+    data: Data = None,
+) -> None:
+    """Print a seller's statement: opening balance, every movement with its source, closing balance.
+
+    Days are UTC. As a table it shows the first 1,000 lines; as CSV all of them.
+
+    Example: marketbill statement demo-A --since 2026-11-01 --until 2026-12-01 --csv > november.csv
+    """
+    asyncio.run(_statement(seller, currency, _day(since), _day(until) if until else None, csv, platform, data))
+
+
+async def _statement(
+    named: str,
+    currency: str | None,
+    start: datetime,
+    end: datetime | None,
+    as_csv: bool,
+    platform: str | None,
+    data: Path | None,
+) -> None:
+    from sqlalchemy import select
+
+    from marketbill.errors import NotFound
+    from marketbill.ids import SellerId, parse_id
+    from marketbill.payouts.statement import statement as draw_up
+    from marketbill.payouts.statement_csv import statement_csv
+    from marketbill.platforms import platform as platform_rows
+    from marketbill.sellers.model import seller as table
+
+    async with joined(data) as services:
+        id, _ = await platform_named(services, platform)
+        async with services.db.read(id) as scope:
+            match = table.c.external_ref == named
+            if named.startswith("sel_"):
+                try:
+                    match = table.c.id == parse_id("seller", named)
+                except NotFound as unknown:
+                    raise CommandRefused(unknown.message) from None
+            found = await scope.first(select(table.c.id, table.c.name).where(table.c.platform_id == id, match))
+            if found is None:
+                raise CommandRefused(f"there is no seller {named!r}: give an id (sel_...) or an external reference")
+            money = (currency or (await platform_rows.load(scope)).default_currency).upper()
+            period = {"start": start, "end": end or scope.now + timedelta(days=1)}
+            seller = SellerId(found.id)
+            if as_csv:
+                async for part in statement_csv(scope, seller=seller, currency=money, **period):
+                    sys.stdout.write(part)
+                return
+            drawn = await draw_up(scope, seller=seller, currency=money, limit=_LINES_MAX, **period)
+    terminal.console().print(statement_table(found.name, drawn))
+
+
+def statement_table(name: str, drawn: "Statement") -> Table:
+    """A statement as a table for a terminal."""
+    from marketbill.money import decimal_text
+
+    def text(amount: int) -> str:
+        return decimal_text(amount, drawn.currency)
+
+    title = f"{name}, {drawn.currency}, {drawn.start:%Y-%m-%d} to {drawn.end:%Y-%m-%d}"
+    table = Table("time (UTC)", "section", "what", title=title, title_justify="left")
+    for column in ("amount", "moved", "balance"):
+        table.add_column(column, justify="right")
+    table.add_row("", "OPENING", "", "", "", text(drawn.opening.total))
+    for line in drawn.lines:
+        moved = f"{text(line.moved)} to {line.target.lower()}" if line.origin and line.target else ""
+        table.add_row(
+            f"{line.effective_at:%Y-%m-%d %H:%M}",
+            line.section,
+            line.description,
+            text(line.amount),
+            moved,
+            text(line.balance_after),
+        )
+    if drawn.more:
+        table.add_row("", "", f"... {drawn.line_count} lines in all: --csv writes every one", "", "", "")
+    table.add_row("", "CLOSING", "", "", "", text(drawn.closing.total))
+    return table
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise WrongUse(f"{text!r} is not a day: write 2026-11-01") from None

@@ -1,0 +1,155 @@
+"""The business against the ledger: every payment, transfer and payout has its entries, with its amounts."""
+
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from marketbill.db import ReadScope
+from marketbill.ids import public_id
+from marketbill.reconciliation.check import Check, broken, compared
+
+#: Single payments, transfers or payouts that are named when they differ.
+NAMED_MAX = 20
+
+# What each milestone must have booked, per payment; postings are added up once for all of them.
+_PAYMENTS = """
+    with booked as (
+      select e.source_id, e.kind, sum(p.amount) as amount
+      from journal_entry e
+      join posting p on p.platform_id = :platform and p.entry_id = e.id
+      where e.platform_id = :platform and e.source_type = 'payment'
+      group by e.source_id, e.kind
+    ), due as (
+      select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
+      from payment y
+      cross join lateral (values
+        ('charge', case when y.booked_at is null then 0 else y.gross end),
+        ('split', case when y.booked_at is null then 0 else y.fee + y.fee_tax end),
+        ('psp-fee', case when y.settled_at is null then 0 else y.provider_fee end),
+        ('funds-available', case when y.available_at is null then 0 else greatest(y.gross - y.provider_fee, 0) end),
+        ('release', case when y.released_at is null then 0 else y.seller_net end)
+      ) as k (kind, amount)
+      left join booked b on b.source_id = y.id and b.kind = k.kind
+      where y.platform_id = :platform
+    )
+"""
+_TRANSFERS = """
+    with booked as (
+      select e.source_id, e.kind, sum(p.amount) as amount
+      from journal_entry e
+      join posting p on p.platform_id = :platform and p.entry_id = e.id
+      join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id and d.kind <> 'CUSTODY'
+      where e.platform_id = :platform and e.source_type = 'transfer'
+      group by e.source_id, e.kind
+    ), due as (
+      select t.id, t.currency, 'transfer' as kind, case when t.status = 'SENT' then t.amount else 0 end as expected,
+             coalesce(b.amount, 0) as found
+      from transfer t left join booked b on b.source_id = t.id and b.kind = 'transfer'
+      where t.platform_id = :platform
+    )
+"""
+_PAYOUTS = """
+    with booked as (
+      select e.source_id, e.kind, sum(p.amount) as amount
+      from journal_entry e
+      join posting p on p.platform_id = :platform and p.entry_id = e.id
+      where e.platform_id = :platform and e.source_type = 'payout'
+      group by e.source_id, e.kind
+    ), due as (
+      select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
+      from payout y
+      cross join lateral (values
+        ('payout-created', y.amount),
+        ('payout-paid', case when y.paid_at is null then 0 else y.amount end),
+        ('payout-failed', case when y.status in ('FAILED', 'CANCELED', 'REFUSED') then y.amount else 0 end)
+      ) as k (kind, amount)
+      left join booked b on b.source_id = y.id and b.kind = k.kind
+      where y.platform_id = :platform
+    )
+"""
+_TOTALS = """
+    select kind, currency, count(*) filter (where expected > 0) as things, sum(expected) as expected,
+           sum(found) as found, count(*) filter (where expected <> found) as differing
+    from due group by kind, currency having sum(expected) > 0 or sum(found) > 0
+    order by currency, kind
+"""
+_DIFFERING = """
+    select id, kind, currency, expected, found from due where expected <> found order by id limit :limit
+"""
+_SPLITS = text(
+    """
+    select y.id, y.currency, y.gross as expected,
+           coalesce((select sum(l.seller_net + l.fee + l.fee_tax) from payment_line l
+                     where l.platform_id = :platform and l.payment_id = y.id), 0) as lines,
+           coalesce((select sum(s.seller_net + s.fee + s.fee_tax) from payment_share s
+                     where s.platform_id = :platform and s.payment_id = y.id), 0) as shares
+    from payment y where y.platform_id = :platform
+    """
+)
+_SPLITS_DIFFERING = text(
+    f"select * from ({_SPLITS.text}) as split where expected <> lines or expected <> shares limit :limit"  # noqa: S608
+)
+_STRANGERS = text(
+    """
+    select e.id, e.kind, e.source_type from journal_entry e
+    where e.platform_id = :platform and not exists (
+      select from payment y where y.platform_id = :platform and e.source_type = 'payment' and y.id = e.source_id
+      union all
+      select from transfer t where t.platform_id = :platform and e.source_type = 'transfer' and t.id = e.source_id
+      union all
+      select from payout o where o.platform_id = :platform and e.source_type = 'payout' and o.id = e.source_id)
+      and e.source_type in ('payment', 'transfer', 'payout')
+    limit :limit
+    """
+)
+
+
+async def prove_payments(scope: ReadScope) -> list[Check]:
+    """Charge, split, provider fee, funds and release of every payment, and its lines and shares make its price."""
+    checks = await _prove(scope, "payment", _PAYMENTS)
+    for row in await scope.rows(_SPLITS_DIFFERING, {"platform": scope.platform, "limit": NAMED_MAX}):
+        subject = public_id("payment", row.id)
+        for part in ("lines", "shares"):
+            found = int(getattr(row, part))
+            if found != row.expected:
+                checks.append(
+                    compared(f"{part} of payment", subject, expected=row.expected, found=found, currency=row.currency)
+                )
+    return checks
+
+
+async def prove_transfers(scope: ReadScope) -> list[Check]:
+    """Every transfer that was sent is booked, and no other."""
+    return await _prove(scope, "transfer", _TRANSFERS)
+
+
+async def prove_payouts(scope: ReadScope) -> list[Check]:
+    """Every payout's way is booked, and every entry belongs to a payment, transfer or payout that there is."""
+    checks = await _prove(scope, "payout", _PAYOUTS)
+    for row in await scope.rows(_STRANGERS, {"platform": scope.platform, "limit": NAMED_MAX}):
+        entry = public_id("journal entry", row.id)
+        checks.append(broken("source of entry", f"{entry} ({row.kind})", expected=f"a {row.source_type}", found="none"))
+    return checks
+
+
+async def _prove(scope: ReadScope, what: str, due: str) -> list[Check]:
+    totals = await scope.rows(text(due + _TOTALS), {"platform": scope.platform})
+    checks = [
+        compared(
+            f"{what}s booked",
+            f"{row.things:,} x {row.kind}",
+            expected=int(row.expected),
+            found=int(row.found),
+            currency=row.currency,
+        )
+        for row in totals
+    ]
+    if any(row.differing for row in totals) or not totals:
+        values = {"platform": scope.platform, "limit": NAMED_MAX}
+        checks += [_named(what, row) for row in await scope.rows(text(due + _DIFFERING), values)]
+    return checks
+
+
+def _named(what: str, row: Row[Any]) -> Check:
+    subject = f"{public_id(what, row.id)} {row.kind}"
+    return compared(f"{what} booked", subject, expected=row.expected, found=int(row.found), currency=row.currency)

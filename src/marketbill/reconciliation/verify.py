@@ -1,0 +1,51 @@
+"""The proof of a platform's books: against themselves, against the business, against the provider."""
+
+from marketbill.ids import PlatformId
+from marketbill.reconciliation.business import prove_payments, prove_payouts, prove_transfers
+from marketbill.reconciliation.check import Check, Report, Verdict
+from marketbill.reconciliation.ledger import (
+    prove_custody,
+    prove_fees,
+    prove_ledger,
+    prove_statements,
+    prove_trial_balance,
+)
+from marketbill.reconciliation.provider import BalanceReader, prove_provider
+from marketbill.reconciliation.waiting import find_waiting
+from marketbill.services import Services
+
+#: The parts that read the database alone, by what they look at.
+_PARTS = (
+    ("ledger", prove_ledger),
+    ("trial balance", prove_trial_balance),
+    ("custody", prove_custody),
+    ("payments", prove_payments),
+    ("transfers", prove_transfers),
+    ("payouts", prove_payouts),
+    ("fees", prove_fees),
+    ("statements", prove_statements),
+    ("what waits", find_waiting),
+)
+#: How many parts there are, for a progress bar.
+PARTS = len(_PARTS) + 1
+
+
+async def verify(
+    services: Services, platform: PlatformId, *, reader: BalanceReader | None = None, report: Report = lambda _: None
+) -> list[Check]:
+    """Every check of a platform. `reader` tells many provider balances at once, where the provider can.
+
+    Raises Unavailable when the database is away, Unknown or Refused when the provider does not tell its balances.
+    """
+    checks: list[Check] = []
+    for name, prove in _PARTS:
+        report(name)
+        async with services.db.read(platform) as scope:
+            checks += await prove(scope)
+    report("provider")
+    return checks + await prove_provider(services, platform, reader=reader)
+
+
+def is_proven(checks: list[Check]) -> bool:
+    """No check is broken; warnings do not count."""
+    return all(check.verdict is not Verdict.BROKEN for check in checks)
