@@ -26,7 +26,8 @@ def event(id: str, *, seconds: int = 0) -> ProviderEvent:
 
 async def store(db: Database, platform: PlatformId, *events: ProviderEvent) -> list[bool]:
     async with db.write(platform) as scope:
-        return [await inbox.store(scope, item, item.id.encode()) for item in events]
+        stored = [await inbox.store(scope, [(item, item.id.encode())]) for item in events]
+    return [item.id in kept for item, kept in zip(events, stored, strict=True)]
 
 
 async def test_an_event_is_kept_once(db: Database, platform: PlatformId) -> None:

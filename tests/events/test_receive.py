@@ -1,11 +1,13 @@
 """Receiving a webhook: what is kept, what is refused, and that the job is owed with it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import insert, text, update
 from stripe import WebhookSignature
 
 from marketbill import clock
@@ -15,7 +17,7 @@ from marketbill.events import inbox, outbox
 from marketbill.events.outbox import Job
 from marketbill.ids import PlatformId
 from marketbill.platforms.model import provider_credential
-from marketbill.webhooks.receive import BadEvent, BadSignature, ReceiveResult, UnknownEndpoint, receive
+from marketbill.webhooks.receive import BadEvent, BadSignature, Receiver, ReceiveResult, UnknownEndpoint
 
 VAULT = Vault("a master key of the tests, 32 letters or more")
 PLATFORM_SECRET, CONNECT_SECRET = "whsec_platform", "whsec_connect"
@@ -73,7 +75,7 @@ async def deliver(
 ) -> ReceiveResult:
     now = clock.now()
     header = WebhookSignature.generate_signature_header(raw.decode(), secret, timestamp=int(now.timestamp()))
-    return await receive(db, VAULT, platform, raw, header, now + late)
+    return await Receiver(db, VAULT).receive(platform, raw, header, now + late)
 
 
 async def owed(db: Database) -> list[Job]:
@@ -99,6 +101,39 @@ async def test_a_duplicate_is_accepted_and_changes_nothing(db: Database, connect
     assert await owed(db) == []
 
 
+async def test_a_burst_is_kept_once_each_in_a_few_transactions(db: Database, connected: PlatformId) -> None:
+    receiver, now = Receiver(db, VAULT), clock.now()
+    commits: list[object] = []
+    sqlalchemy_event.listen(db.app.sync_engine, "commit", commits.append)
+
+    async def arrive(raw: bytes) -> ReceiveResult:
+        header = WebhookSignature.generate_signature_header(
+            raw.decode(), PLATFORM_SECRET, timestamp=int(now.timestamp())
+        )
+        return await receiver.receive(connected, raw, header, now)
+
+    await arrive(event("evt_first"))
+    commits.clear()
+    burst = [event(f"evt_{number % 40}") for number in range(60)]
+    results = await asyncio.gather(*(arrive(raw) for raw in burst))
+    assert results.count(ReceiveResult.STORED) == 40
+    assert results.count(ReceiveResult.DUPLICATE) == 20
+    assert len(commits) <= 3
+    async with db.write(connected) as scope:
+        assert len(await inbox.claim(scope, 100)) == 41
+
+
+async def test_a_secret_that_was_changed_a_moment_ago_is_known(db: Database, connected: PlatformId) -> None:
+    receiver, now = Receiver(db, VAULT), clock.now()
+    for number, secret in enumerate((PLATFORM_SECRET, "whsec_new")):
+        raw = event(f"evt_{number}")
+        header = WebhookSignature.generate_signature_header(raw.decode(), secret, timestamp=int(now.timestamp()))
+        assert await receiver.receive(connected, raw, header, now) is ReceiveResult.STORED
+        sealed = VAULT.encrypt("whsec_new", context=f"{connected}:provider_credential:webhook_secret")
+        async with db.write(connected) as scope:
+            await scope.run(update(provider_credential).values(webhook_secret=sealed))
+
+
 async def test_events_of_connected_accounts_come_under_their_own_secret(db: Database, connected: PlatformId) -> None:
     raw = event(type="payout.paid", account="acct_seller")
     assert await deliver(db, connected, raw, secret=CONNECT_SECRET) is ReceiveResult.STORED
@@ -118,7 +153,7 @@ async def test_what_is_not_signed_now_by_our_provider_is_refused(db: Database, c
     with pytest.raises(BadSignature):
         await deliver(db, connected, event(), late=timedelta(minutes=10))
     with pytest.raises(BadSignature):
-        await receive(db, VAULT, connected, event(), None, clock.now())
+        await Receiver(db, VAULT).receive(connected, event(), None, clock.now())
     assert await owed(db) == []
 
 

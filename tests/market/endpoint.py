@@ -16,7 +16,7 @@ from marketbill.ids import PlatformId, parse_id
 from marketbill.platforms.credentials import webhook_credentials
 from marketbill.sandbox.webhooks import signature
 from marketbill.services import Services
-from marketbill.webhooks.receive import ReceiveResult, receive
+from marketbill.webhooks.receive import Receiver, ReceiveResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.services: Services | None = None
+        self.receiver: Receiver | None = None
         self.holding = False
         self.kept: list[Delivery] = []
         #: What came in so far, handed on or kept.
@@ -55,8 +56,9 @@ class Endpoint:
 
     async def receive(self, delivery: Delivery) -> ReceiveResult:
         assert self.services is not None
-        db, vault = self.services.db, self.services.vault
-        return await receive(db, vault, delivery.platform, delivery.raw, delivery.signature, clock.now())
+        if self.receiver is None:
+            self.receiver = Receiver(self.services.db, self.services.vault)
+        return await self.receiver.receive(delivery.platform, delivery.raw, delivery.signature, clock.now())
 
     async def signed(self, platform: PlatformId, event: Mapping[str, Any], *, at: int | None = None) -> Delivery:
         """An event as the provider would sign it for this platform, now or at another second."""

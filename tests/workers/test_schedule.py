@@ -51,7 +51,7 @@ async def test_an_event_whose_worker_died_is_swept_when_its_lease_is_over(db: Da
     await exist(db, platform)
     async with db.write(platform) as scope:
         event = ProviderEvent("evt_1", "charge.updated", None, scope.now, False, {"id": "ch_1"}, None)
-        await inbox.store(scope, event, b"{}")
+        await inbox.store(scope, [(event, b"{}")])
     assert await swept(db) == [Job("handle_events", (str(platform),))]
     async with db.write(platform) as scope:
         await inbox.claim(scope, 10)

@@ -27,9 +27,10 @@ from marketbill_workers.schedule import Schedule
 
 log = structlog.get_logger("marketbill.relay")
 
-#: Seconds between two looks into the outbox: while there is work, and while there is none.
-BUSY_SECONDS = 0.025
-IDLE_SECONDS = 0.2
+#: Seconds between two looks into the outbox: after one that found work (equal jobs gather meanwhile and become one),
+#: and after one that found none.
+BUSY_SECONDS = 0.1
+IDLE_SECONDS = 0.05
 #: Seconds between two ticks of the schedule.
 TICK_SECONDS = 1.0
 #: Seconds to wait after a failure; doubles from the first to the second.

@@ -41,8 +41,11 @@ _STORE = text(
     """
     insert into inbox_event
       (platform_id, id, type, account, object_id, raw, occurred_at, received_at, attempts, next_attempt_at)
-    values (:platform, :id, :type, :account, :object_id, :raw, :occurred_at, :now, 0, :now)
+    select :platform, event.*, :now, 0, :now
+    from unnest(cast(:ids as text[]), cast(:types as text[]), cast(:accounts as text[]), cast(:object_ids as text[]),
+                cast(:raws as bytea[]), cast(:occurred_ats as timestamptz[])) as event
     on conflict do nothing
+    returning id
     """
 )
 _CLAIM = text(
@@ -98,19 +101,24 @@ _REVIVE = (
 _DUE_PLATFORMS = text("select distinct platform_id from inbox_event where next_attempt_at <= :now limit :limit")
 
 
-async def store(scope: WriteScope, event: ProviderEvent, raw: bytes) -> bool:
-    """Keeps the event. False when it was there already: the provider delivers at least once."""
+async def store(scope: WriteScope, events: Sequence[tuple[ProviderEvent, bytes]]) -> set[str]:
+    """Keeps events with their raw bodies; gives the ids of those that were not there yet.
+
+    The provider delivers at least once, and may do so twice within one call.
+    """
+    # In one order, so that two processes that write the same events do not wait for each other in a circle.
+    distinct = dict(sorted((event.id, (event, raw)) for event, raw in events))
     values = {
         "platform": scope.platform,
-        "id": event.id,
-        "type": event.type,
-        "account": event.account,
-        "object_id": event.object_id,
-        "raw": raw,
-        "occurred_at": event.created,
+        "ids": list(distinct),
+        "types": [event.type for event, _ in distinct.values()],
+        "accounts": [event.account for event, _ in distinct.values()],
+        "object_ids": [event.object_id for event, _ in distinct.values()],
+        "raws": [raw for _, raw in distinct.values()],
+        "occurred_ats": [event.created for event, _ in distinct.values()],
         "now": scope.now,
     }
-    return await scope.run(_STORE, values) == 1
+    return {row.id for row in await scope.rows(_STORE, values)}
 
 
 async def claim(scope: WriteScope, limit: int, *, lease: timedelta = CLAIM_LEASE) -> list[StoredEvent]:

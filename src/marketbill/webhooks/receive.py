@@ -1,5 +1,11 @@
-"""Receiving a provider's webhook: check who signed it, keep it raw, owe the job that handles it, answer. No more."""
+"""Receiving a provider's webhooks: check who signed, keep it raw, owe the job that handles it, answer. No more.
 
+Deliveries come in bursts. While one transaction is being written, later deliveries of the same platform wait together
+and are written by the next one, so a burst costs a few transactions and a lone delivery waits for nobody.
+"""
+
+import asyncio
+import time
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,14 +14,19 @@ from marketbill.db import Database
 from marketbill.errors import NotFound
 from marketbill.events import inbox, outbox
 from marketbill.ids import PlatformId, public_id
-from marketbill.platforms.credentials import webhook_credentials
-from marketbill.provider.port import BadEvent, BadSignature
+from marketbill.platforms.credentials import WebhookCredentials, webhook_credentials
+from marketbill.provider.port import BadEvent, BadSignature, ProviderEvent
 from marketbill.provider.stripe import HANDLED_TYPES, parse_event, verify_signature
 
-__all__ = ["BadEvent", "BadSignature", "ReceiveResult", "UnknownEndpoint", "receive"]
+__all__ = ["BadEvent", "BadSignature", "ReceiveResult", "Receiver", "UnknownEndpoint"]
 
 #: The actor that works through a platform's inbox.
 HANDLER = "handle_events"
+#: Deliveries written by one transaction.
+BATCH_MAX = 100
+#: Seconds for which the signing secrets are believed; a signature that does not fit has them read again.
+SECRETS_FRESH_SECONDS = 5.0
+_PLATFORMS_MAX = 10_000
 
 
 class ReceiveResult(StrEnum):
@@ -30,25 +41,91 @@ class UnknownEndpoint(NotFound):
     """No platform listens at this address, or it has not connected its provider."""
 
 
-async def receive(
-    db: Database, vault: Vault, platform_id: PlatformId, raw: bytes, signature_header: str | None, now: datetime
-) -> ReceiveResult:
-    """Stores an event, once, with the job that handles it. `now` is the machine's time, which signatures are dated by.
+class _Waiting:
+    """A verified delivery until its transaction has ended."""
 
-    Raises UnknownEndpoint, BadSignature, BadEvent; Unavailable when the database is away, and then nothing is kept and
-    the provider must deliver again.
-    """
-    async with db.write(platform_id) as scope:
-        credentials = await webhook_credentials(vault, scope)
-        if credentials is None:
-            raise UnknownEndpoint("platform", public_id("platform", platform_id))
-        verify_signature(raw, signature_header, credentials.secrets, now)
+    __slots__ = ("event", "raw", "stored")
+
+    def __init__(self, event: ProviderEvent, raw: bytes) -> None:
+        self.event = event
+        self.raw = raw
+        self.stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Receiver:
+    """The webhook endpoint of one process (of one event loop)."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+        self._credentials: dict[PlatformId, tuple[float, WebhookCredentials]] = {}
+        self._waiting: dict[PlatformId, list[_Waiting]] = {}
+        self._writers: set[asyncio.Task[None]] = set()
+
+    async def receive(
+        self, platform: PlatformId, raw: bytes, signature_header: str | None, now: datetime
+    ) -> ReceiveResult:
+        """Stores an event, once, with the job that handles it. `now` is the machine's time, which dates signatures.
+
+        Raises UnknownEndpoint, BadSignature, BadEvent; Unavailable when the database is away, and then nothing is kept
+        and the provider must deliver again.
+        """
+        credentials = await self._verified(platform, raw, signature_header, now)
         event = parse_event(raw)
         if event.livemode is not credentials.livemode:
             raise BadEvent("The event is of another mode (live or test) than the platform's key.")
         if event.type not in HANDLED_TYPES:
             return ReceiveResult.IGNORED
-        if not await inbox.store(scope, event, raw):
-            return ReceiveResult.DUPLICATE
-        await outbox.enqueue(scope, HANDLER, str(platform_id))
-        return ReceiveResult.STORED
+        waiting = _Waiting(event, raw)
+        if platform in self._waiting:
+            self._waiting[platform].append(waiting)
+        else:
+            self._waiting[platform] = [waiting]
+            writer = asyncio.create_task(self._write(platform))
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        return ReceiveResult.STORED if await waiting.stored else ReceiveResult.DUPLICATE
+
+    async def _verified(
+        self, platform: PlatformId, raw: bytes, header: str | None, now: datetime
+    ) -> WebhookCredentials:
+        known = self._credentials.get(platform)
+        if known is not None and time.monotonic() - known[0] < SECRETS_FRESH_SECONDS:
+            try:
+                verify_signature(raw, header, known[1].secrets, now)
+                return known[1]
+            except BadSignature:
+                pass  # the secrets may have changed a moment ago
+        async with self._db.read(platform) as scope:
+            credentials = await webhook_credentials(self._vault, scope)
+        if credentials is None:
+            raise UnknownEndpoint("platform", public_id("platform", platform))
+        verify_signature(raw, header, credentials.secrets, now)
+        if len(self._credentials) >= _PLATFORMS_MAX:
+            self._credentials.clear()
+        self._credentials[platform] = (time.monotonic(), credentials)
+        return credentials
+
+    async def _write(self, platform: PlatformId) -> None:
+        """Writes what waits, batch after batch, until nothing does."""
+        while batch := self._waiting[platform][:BATCH_MAX]:
+            self._waiting[platform] = self._waiting[platform][BATCH_MAX:]
+            try:
+                stored = await self._store(platform, batch)
+            except Exception as error:  # every caller gets it, and answers the provider with it
+                for waiting in batch:
+                    if not waiting.stored.done():
+                        waiting.stored.set_exception(error)
+                continue
+            for waiting in batch:
+                if not waiting.stored.done():
+                    waiting.stored.set_result(waiting.event.id in stored)
+                stored.discard(waiting.event.id)
+        del self._waiting[platform]
+
+    async def _store(self, platform: PlatformId, batch: list[_Waiting]) -> set[str]:
+        async with self._db.write(platform) as scope:
+            stored = await inbox.store(scope, [(waiting.event, waiting.raw) for waiting in batch])
+            if stored:
+                await outbox.enqueue(scope, HANDLER, str(platform))
+        return stored
