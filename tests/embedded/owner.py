@@ -25,9 +25,11 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
 """
-#: Has a child of its own, as a worker does, and prints both process ids.
+#: Has a child of its own, as a worker does, and prints both process ids. A stubborn one does not end when asked.
 FAMILY = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
+if "STUBBORN" in os.environ:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(os.getpid(), child.pid, flush=True)
 time.sleep(600)

@@ -69,7 +69,7 @@ def test_asked_to_end_it_ends_everything_and_succeeds(
 def test_killed_it_leaves_no_process_and_the_next_start_finds_all_data(
     tmp_path: Path, start_owner: Any, expect_gone: Gone
 ) -> None:
-    owner = start_owner(tmp_path)
+    owner = start_owner(tmp_path, STUBBORN="yes")
     owner.ready()
     running = found(tmp_path)
     rows(running, "insert into kept values ('a sale')")

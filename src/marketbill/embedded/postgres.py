@@ -31,7 +31,7 @@ _READY_POLL_S = 0.01
 #: How long we wait for a server whose owner was killed; its watchman gives it ten seconds.
 _ORPHAN_S = 15.0
 #: A fast shutdown, then an immediate one, which recovers at the next start.
-_ENDING = Ending(gentle=signal.SIGINT, force=signal.SIGQUIT, grace_s=10.0)
+_ENDING = Ending(gentle=signal.SIGINT, force=signal.SIGQUIT, grace_s=10.0, orphan_grace_s=10.0)
 #: The first version with the builtin C.UTF-8 locale, which sorts the same on every operating system.
 _BUILTIN_LOCALE_SINCE = 17
 

@@ -39,11 +39,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a process is ended: a gentle signal, and after `grace_s` seconds a forceful one to its whole group."""
+    """How a process is ended: a gentle signal, and after `grace_s` seconds a forceful one to its whole group.
+
+    When the owner was killed the grace is `orphan_grace_s`: the database and the broker are going too, so there is
+    nothing left to finish, and whatever was under way is done again by the next start.
+    """
 
     gentle: signal.Signals = signal.SIGTERM
     force: signal.Signals = signal.SIGKILL
     grace_s: float = 12.0
+    orphan_grace_s: float = 2.0
 
 
 class Guard:
@@ -101,7 +106,7 @@ class Guard:
         with contextlib.suppress(OSError):
             os.close(self._writer)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._watchman.wait(max([ending.grace_s for ending in self._wards.values()], default=0.0) + 2.0)
+            self._watchman.wait(max([ending.orphan_grace_s for ending in self._wards.values()], default=0.0) + 2.0)
 
     def _tell(self, line: str) -> None:
         try:
@@ -111,7 +116,7 @@ class Guard:
 
     @staticmethod
     def _entrust(pid: int, ending: Ending) -> str:
-        return f"+ {pid} {int(ending.gentle)} {int(ending.force)} {ending.grace_s}\n"
+        return f"+ {pid} {int(ending.gentle)} {int(ending.force)} {ending.orphan_grace_s}\n"
 
 
 class Process:

@@ -16,7 +16,7 @@ from marketbill.embedded.keys import Keys, kept_keys, write_private
 from marketbill.embedded.process import is_alive, program_of
 
 _FILE = "runtime.json"
-#: How long we wait for the processes of an owner that was killed; its watchman gives them twelve seconds.
+#: How long we wait for the processes of an owner that was killed; its watchman gives the slowest ten seconds.
 _LEFTOVERS_S = 16.0
 
 
