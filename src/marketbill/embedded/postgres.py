@@ -40,6 +40,8 @@ _SETTINGS = {
     "max_connections": "200",
     "jit": "off",
     "log_checkpoints": "off",
+    # A young database is planned by guesses until it is analyzed: look for that often, it costs nothing when idle.
+    "autovacuum_naptime": "5s",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
