@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,10 @@ class Answer:
     body: Any
 
 
+#: Method, path, form or JSON sent, answer.
+Exchange = tuple[str, str, Any, Answer]
+
+
 @dataclass(slots=True)
 class Bench:
     """A running sandbox with one platform, spoken to in plain HTTP."""
@@ -38,7 +44,7 @@ class Bench:
     base: str
     key: str = ""
     platform: str = ""
-    exchanges: list[tuple[str, str, Any, Answer]] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     _connection: http.client.HTTPConnection | None = None
 
     def send(
@@ -241,8 +247,12 @@ class Receiver:
 def bench() -> Iterator[Bench]:
     """A sandbox in memory with a US platform."""
     server = Server()
-    yield Bench(server.base).open_platform()
+    made = Bench(server.base).open_platform()
+    yield made
     server.stop()
+    spec = _wire_spec()
+    if spec is not None:
+        assert spec.findings(made.exchanges) == []
 
 
 @pytest.fixture
@@ -277,10 +287,43 @@ def soon() -> Callable[[Callable[[], Any]], Any]:
     return eventually
 
 
-@pytest.fixture(scope="session")
-def wire_spec() -> Path:
-    """The folder of the published wire specification, where there is one."""
+class WireSpec:
+    """The published wire specification: no invented field, no accepted unknown parameter."""
+
+    def __init__(self, folder: Path) -> None:
+        spec = importlib.util.spec_from_file_location("wire_validator", folder / "validate_stripe_wire.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self._first = module.Wire(str(folder / "stripe-connect-spec.json"), strict=True)
+        self._second = module.Wire(str(folder / "stripe-v2-core-spec.json"), strict=True)
+
+    def findings(self, exchanges: list[Exchange]) -> list[str]:
+        """Return what is wrong with exchanges; a refused request only has to be refused in the right form."""
+        found: list[str] = []
+        for method, path, sent, answer in exchanges:
+            second = path.startswith("/v2/")
+            validator = self._second if second else self._first
+            try:
+                problems = validator.response(method, path, answer.status, answer.body)
+                if answer.status < 400 and not second and method != "DELETE":
+                    problems += validator.request(method, path, sent or "")[0]
+            except KeyError:
+                problems = [] if answer.status >= 400 else ["not in the specification"]
+            found += [f"{method} {path} {sent!r}: {problem}" for problem in problems]
+        return found
+
+
+@lru_cache(maxsize=1)
+def _wire_spec() -> WireSpec | None:
     folder = os.environ.get("MARKETBILL_WIRE_SPEC")
-    if not folder:
+    return WireSpec(Path(folder)) if folder else None
+
+
+@pytest.fixture
+def wire_spec() -> WireSpec:
+    spec = _wire_spec()
+    if spec is None:
         pytest.skip("MARKETBILL_WIRE_SPEC does not name the folder of the wire specification")
-    return Path(folder)
+    return spec

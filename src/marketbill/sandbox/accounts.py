@@ -317,7 +317,10 @@ def listing(call: Call) -> Doc:
 def capability(desk: Desk, doc: Doc, name: str) -> Doc:
     """Return one capability of an account as an object of its own."""
     status = doc["capabilities"].get(name, "unrequested")
-    held_back = requirements() if status == "active" else doc["requirements"]
+    held_back = requirements()
+    if status != "active":
+        # A capability has reasons of its own for being held back.
+        held_back = {**doc["requirements"], "disabled_reason": "requirements.fields_needed"}
     return {
         "id": name,
         "object": "capability",
@@ -325,7 +328,7 @@ def capability(desk: Desk, doc: Doc, name: str) -> Doc:
         "future_requirements": requirements(),
         "requested": name in doc["_requested"],
         "requested_at": doc["_requested"].get(name),
-        "requirements": dict(held_back),
+        "requirements": held_back,
         "status": status,
     }
 

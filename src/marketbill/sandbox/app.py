@@ -54,4 +54,4 @@ def create_app(state_path: Path | None, *, base_url: str, control: bool = True) 
         Route("/_sandbox/receipts/{charge}", pages.receipt),
         *(Control(desk, api).routes() if control else []),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, max_body_size=BODY_BYTES_MAX + 1_000)
+    return Starlette(routes=routes, lifespan=lifespan, max_body_size=10 * BODY_BYTES_MAX)

@@ -87,7 +87,7 @@ def _ask(desk: Desk, account: str, doc: Doc, terms: Terms) -> Doc:
     doc = desk.store.edit(doc["id"])
     secret = doc["client_secret"].rsplit("_", 1)[1]
     url = f"{desk.base_url}/_sandbox/authenticate/{doc['id']}?secret={secret}"
-    action: Doc = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url}}
+    action: Doc = {"type": "use_stripe_sdk", "use_stripe_sdk": {"three_d_secure_redirect": {"url": url}}}
     if terms.return_url:
         action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": terms.return_url, "url": url}}
     doc.update(status="requires_action", next_action=action)

@@ -60,6 +60,7 @@ class Api:
     def _answer(self, scope: Scope, body: bytes | None) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         request_id = new_id("req", 14)
         given: Headers = dict(scope["headers"])
+        second = scope["path"].startswith("/v2/")
         headers: list[tuple[bytes, bytes]] = [(b"request-id", request_id.encode())]
         try:
             version = _version(given)
@@ -71,11 +72,11 @@ class Api:
                 raise ApiError(413, f"Request bodies may have at most {BODY_BYTES_MAX} bytes.")
             status, payload = self._execute(scope, given, body, request_id, headers)
         except ApiError as error:
-            status, payload = error.status, orjson.dumps(error.body(request_id))
+            status, payload = error.status, orjson.dumps(error.body(request_id, second_version=second))
             headers.extend((name.encode(), value.encode()) for name, value in error.headers.items())
         except Exception:
             log.exception("%s %s could not be answered (%s)", scope["method"], scope["path"], request_id)
-            status, payload = 500, orjson.dumps(_BROKEN.body(request_id))
+            status, payload = 500, orjson.dumps(_BROKEN.body(request_id, second_version=second))
         if scope["method"] == "POST":
             headers.append((b"stripe-should-retry", b"true" if status == 409 else b"false"))
         return status, headers, payload
@@ -115,12 +116,12 @@ class Api:
             return 200, orjson.dumps(_shown(desk, endpoint, call, endpoint.handler(call)))
         desk.origin = Origin(request_id, key or None)
         try:
-            return self._write(endpoint, call, keyed=keyed, key=key, mark=mark, request_id=request_id)
+            return self._write(endpoint, call, keyed=keyed, key=key, mark=mark, request_id=request_id, second=second)
         finally:
             desk.origin = None
 
     def _write(
-        self, endpoint: Endpoint, call: Call, *, keyed: bool, key: str, mark: bytes, request_id: str
+        self, endpoint: Endpoint, call: Call, *, keyed: bool, key: str, mark: bytes, request_id: str, second: bool
     ) -> tuple[int, bytes]:
         """Execute in one transaction, together with the kept answer; an answer is given only after the commit."""
         desk = self._desk
@@ -131,19 +132,22 @@ class Api:
                     call.account, key, mark, request_id=request_id, status=status, body=payload, now=desk.clock.now()
                 )
 
+        def refusal(error: ApiError) -> bytes:
+            return orjson.dumps(error.body(request_id, second_version=second))
+
         try:
             with desk.store.transaction():
                 try:
                     payload = orjson.dumps(_shown(desk, endpoint, call, endpoint.handler(call)))
                 except ApiError as error:
                     if error.keep_effects:
-                        keep(error.status, orjson.dumps(error.body(request_id)))
+                        keep(error.status, refusal(error))
                     raise
                 keep(200, payload)
         except ApiError as error:
             if error.executed and not error.keep_effects and keyed:
                 with desk.store.transaction():
-                    keep(error.status, orjson.dumps(error.body(request_id)))
+                    keep(error.status, refusal(error))
             raise
         finally:
             if desk.schedule.next_at is not None and desk.schedule.next_at <= desk.clock.now():

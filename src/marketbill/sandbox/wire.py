@@ -52,8 +52,13 @@ class ApiError(Exception):
     extra: Doc = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def body(self, request_id: str) -> Doc:
-        """Return the error envelope of this answer."""
+    def body(self, request_id: str, *, second_version: bool = False) -> Doc:
+        """Return the error envelope of this answer; that of the second API version names no parameter by itself."""
+        if second_version:
+            named = f"{self.param}: " if self.param and self.param not in self.message else ""
+            code = self.code or self.type
+            message = named + self.message
+            return {"error": {"code": code, "doc_url": doc_url(code), "message": message, "type": self.type}}
         error: Doc = {
             "message": self.message,
             "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}",
