@@ -13,11 +13,11 @@ import threading
 from pathlib import Path
 
 import uvicorn
-from marketbill_graphql.app import create_app
 from pydantic import SecretStr
 
 from marketbill.config import Settings
 from marketbill.services import Services
+from marketbill_graphql.app import create_app
 
 FOLDER = Path(__file__).parent
 KEY = "bootstrap-key-of-the-audit-0123456789"
