@@ -8,7 +8,7 @@ import redis
 from dramatiq import Broker
 
 from marketbill_workers.broker import QUEUE, build_broker
-from marketbill_workers.main import EndWithParent
+from marketbill_workers.main import OrderlyEnd
 
 URL = os.environ["BROKER_URL"]
 #: The same mechanism as in production, with less patience.
@@ -16,7 +16,7 @@ HEARTBEAT_TIMEOUT_MS = 2_000
 
 
 def set_up() -> Broker:
-    broker = build_broker(URL, EndWithParent())
+    broker = build_broker(URL, OrderlyEnd())
     broker.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
     client = redis.Redis.from_url(URL)
 

@@ -28,6 +28,8 @@ _SETTINGS = "from marketbill.config import settings; "
 WORKER = _SETTINGS + "from marketbill_workers import main; raise SystemExit(main.run(settings()))"
 RELAY = _SETTINGS + "from marketbill_workers import relay; relay.run(settings())"
 
+SLOW_WORKER = ("-m", "dramatiq", "slow_worker:set_up", "-p", "1", "-t", "2", "--path", str(Path(__file__).parent))
+
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
@@ -103,15 +105,14 @@ def test_what_a_killed_worker_held_is_done_by_another(environment: dict[str, str
     client = redis.Redis.from_url(url)
     broker = build_broker(url)
     broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
-    command = ("-m", "dramatiq", "slow_worker:set_up", "-p", "1", "-t", "2", "--path", str(Path(__file__).parent))
 
-    first = start(*command)
+    first = start(*SLOW_WORKER)
     until(lambda: client.llen("began") == 1)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait(timeout=10)
     assert client.llen("ended") == 0
 
-    start(*command)
+    start(*SLOW_WORKER)
     until(lambda: client.llen("began") == 2)
     client.set("may_end", 1)
     until(lambda: client.llen("ended") == 1)
@@ -124,12 +125,23 @@ def test_no_worker_process_outlives_its_killed_parent(environment: dict[str, str
     client = redis.Redis.from_url(environment["BROKER_URL"])
     broker = build_broker(environment["BROKER_URL"])
     broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
-    command = ("-m", "dramatiq", "slow_worker:set_up", "-p", "1", "-t", "2", "--path", str(Path(__file__).parent))
     client.set("may_end", 1)
-    parent = start(*command)
+    parent = start(*SLOW_WORKER)
     until(lambda: client.llen("ended") == 1)
     family = children(parent.pid)
     assert family
     parent.kill()
     parent.wait(timeout=10)
     until(lambda: not any(map(alive, family)), seconds=30)
+
+
+def test_a_worker_whose_whole_group_is_asked_to_stop_ends_in_order(environment: dict[str, str], start: Start) -> None:
+    client = redis.Redis.from_url(environment["BROKER_URL"])
+    broker = build_broker(environment["BROKER_URL"])
+    broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
+    worker = start(*SLOW_WORKER)
+    until(lambda: client.llen("began") == 1)
+    os.killpg(worker.pid, signal.SIGTERM)  # the parent passes on its own, so each process gets two
+    client.set("may_end", 1)
+    assert worker.wait(timeout=30) == 0
+    assert client.llen("ended") == 1

@@ -6,8 +6,11 @@ his own.
 
 import asyncio
 import ctypes
+import os
 import signal
 import sys
+import threading
+from types import FrameType
 
 import dramatiq
 from dramatiq import Broker, Middleware, cli
@@ -20,15 +23,35 @@ from marketbill_workers.runtime import Runtime
 
 #: Milliseconds that jobs under way are given to end when the worker is asked to stop.
 SHUTDOWN_MS = 20_000
+#: Milliseconds after which a worker process that was asked to stop is gone, whatever it is doing.
+END_MS = 30_000
 _PR_SET_PDEATHSIG = 1
 
 
-class EndWithParent(Middleware):
-    """A worker process stops when the process that started it was killed (on Linux; elsewhere its guard sees to it)."""
+class OrderlyEnd(Middleware):
+    """How a worker process ends: when it is asked to, once, within a limit, and when its parent was killed.
+
+    Dramatiq leaves at once on a second SIGTERM, and then the thread of the event loop keeps the process alive for ever.
+    But two are the rule when whoever stops us asks the whole process group (systemd does): the parent passes on its
+    own. So only the first counts, and a process that has not ended in time is ended here.
+    """
 
     def after_process_boot(self, broker: Broker) -> None:
-        if sys.platform == "linux":
+        if sys.platform == "linux":  # elsewhere the guard of whoever started the parent sees to it
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        stop = signal.getsignal(signal.SIGTERM)
+        asked = False
+
+        def stop_once(number: int, frame: FrameType | None) -> None:
+            nonlocal asked
+            if not asked and callable(stop):
+                asked = True
+                limit = threading.Timer(END_MS / 1000, os._exit, args=(1,))
+                limit.daemon = True
+                limit.start()
+                stop(number, frame)
+
+        signal.signal(signal.SIGTERM, stop_once)
 
 
 def set_up() -> Broker:
@@ -37,7 +60,7 @@ def set_up() -> Broker:
     logs.configure(chosen.log_level)
     _use_uvloop()
     runtime = Runtime(chosen)
-    broker = build_broker(chosen.broker_url.get_secret_value(), runtime, EndWithParent())
+    broker = build_broker(chosen.broker_url.get_secret_value(), runtime, OrderlyEnd())
     jobs.declare(broker, runtime)
     dramatiq.set_broker(broker)
     return broker
