@@ -78,10 +78,11 @@ async def attach_method(
             return await _load_method(scope, parse_id("payment method", claim.replay["id"]))
         buyer = await load(scope, id, path=("buyerId",))
         provider = await provider_of(services, scope)
-    customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
     # From the request's own key: repeated after a crash, the provider attaches once.
     key = hashlib.sha256(f"{actor.id}:{idempotency_key}".encode()).hexdigest()
-    attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")
+    async with idempotency.attempt(services.db, claim, platform):
+        customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
+        attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")
     async with services.db.write(platform) as scope:
         method_id = new_id()
         await scope.run(

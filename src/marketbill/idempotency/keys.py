@@ -8,7 +8,8 @@ takes over after `LEASE`.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,9 +18,10 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Uuid, bindparam, delete, select, text, update
 
-from marketbill.db import SystemScope, WriteScope
-from marketbill.errors import IdempotencyConflict, InvalidInput
+from marketbill.db import Database, SystemScope, WriteScope
+from marketbill.errors import IdempotencyConflict, InvalidInput, Refusal
 from marketbill.idempotency.model import idempotency_key
+from marketbill.ids import PlatformId
 from marketbill.text import check_usable
 
 KEY_LENGTH_MAX = 255
@@ -64,6 +66,9 @@ _FINISH = (
     update(idempotency_key)
     .where(_THIS)
     .values(outcome=bindparam("result", type_=idempotency_key.c.outcome.type), finished_at=bindparam("now"))
+)
+_RELEASE = (
+    update(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None)).values(claimed_at=bindparam("at"))
 )
 _FORGET = delete(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None))
 _PRUNE = text(
@@ -120,6 +125,22 @@ async def claim(
 async def finish(scope: WriteScope, claim: Claim, outcome: Mapping[str, Any]) -> None:
     """Stores the outcome (JSON) that every later request with this key gets."""
     await scope.run(_FINISH, {**_of(scope, claim), "result": dict(outcome), "now": scope.now})
+
+
+async def release(scope: WriteScope, claim: Claim) -> None:
+    """Ends this attempt without an outcome: the same request may be sent again at once, and goes on from there."""
+    await scope.run(_RELEASE, {**_of(scope, claim), "at": scope.now - LEASE})
+
+
+@asynccontextmanager
+async def attempt(db: Database, claim: Claim, platform: PlatformId) -> AsyncGenerator[None]:
+    """For what asks the provider outside of a transaction: when it is refused, the key is released at once."""
+    try:
+        yield
+    except Refusal:
+        async with db.write(platform) as scope:
+            await release(scope, claim)
+        raise
 
 
 async def forget(scope: WriteScope, claim: Claim) -> None:

@@ -35,7 +35,8 @@ async def cancel(services: Services, actor: Actor, *, idempotency_key: str, id: 
             )
         provider = await provider_of(services, scope)
     key = hashlib.sha256(f"{actor.id}:{idempotency_key}".encode()).hexdigest()
-    state = await provider.cancel_payment(row.provider_payment, key=f"{id}:cancel:{key}")
+    async with idempotency.attempt(services.db, claim, platform):
+        state = await provider.cancel_payment(row.provider_payment, key=f"{id}:cancel:{key}")
     async with services.db.write(platform) as scope:
         row = await record_state(scope, await load(scope, payment_id, lock=True), state, services)
         await idempotency.finish(scope, claim, {"id": id})

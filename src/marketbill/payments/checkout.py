@@ -6,6 +6,7 @@ What the provider answers is recorded here; the books follow from its events (`s
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -184,10 +185,13 @@ async def _charge(
     services: Services, platform: PlatformId, claim: Claim, row: Row[Any], intent: Intent, provider: Provider
 ) -> Checkout:
     try:
-        state = await ask(provider, intent, row)
+        state = await find(provider, intent) if claim.taken_over else None
+        if state is None:
+            state = await ask(provider, intent, row)
     except Unknown as unknown:
         async with services.db.write(platform) as scope:
             await intents.record_failure(scope, intent, unknown, jitter=random.random())
+            await idempotency.release(scope, claim)
         raise
     except (Declined, Refused) as error:
         async with services.db.write(platform) as scope:
@@ -211,6 +215,18 @@ async def ask(provider: Provider, intent: Intent, row: Row[Any]) -> PaymentState
         metadata={"marketbill_payment": id, INTENT_METADATA: public_id("provider intent", intent.id)},
         **intent.request,
     )
+
+
+async def find(provider: Provider, intent: Intent) -> PaymentState | None:
+    """What an earlier attempt of a payment's intent made at the provider. Raises Unknown."""
+    found = await intents.looked_up(
+        provider.find_payments(
+            transfer_group=public_id("payment", intent.subject_id),
+            created_from=intent.created_at - timedelta(minutes=5),
+            customer_id=intent.request["customer_id"],
+        )
+    )
+    return found[0] if found else None
 
 
 async def record_no(scope: WriteScope, row: Row[Any], error: Declined | Refused) -> Row[Any]:

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, select
 
-from marketbill.ids import PaymentId, PlatformId, public_id
+from marketbill.ids import PaymentId, PlatformId
 from marketbill.payments import settle
-from marketbill.payments.checkout import CREATE_PAYMENT, ask, load, record_no, record_state
+from marketbill.payments.checkout import CREATE_PAYMENT, ask, find, load, record_no, record_state
 from marketbill.payments.model import payment
 from marketbill.payments.settle import ChargeFact
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import PROVIDER_ERRORS, Declined, Failure, PaymentState, Provider, Refused, Unknown
+from marketbill.provider.port import Declined, Failure, Provider, Refused, Unknown
 from marketbill.services import Services
 
 BATCH_MAX = 50
@@ -53,14 +53,17 @@ async def _resolve(services: Services, platform: PlatformId, provider: Provider,
         row = await load(scope, PaymentId(intent.subject_id))
         waits = scope.now - row.created_at < BUYER_WAITS
     try:
-        state = await _found(provider, intent)
+        state = await find(provider, intent)
         if state is None and waits:
             state = await ask(provider, intent, row)
-    except PROVIDER_ERRORS as error:
+    except Unknown as unknown:
         async with services.db.write(platform) as scope:
-            await intents.record_failure(scope, intent, error, jitter=random.random())
-            if not isinstance(error, Unknown):
-                await record_no(scope, await load(scope, PaymentId(row.id), lock=True), error)
+            await intents.record_failure(scope, intent, unknown, jitter=random.random())
+        return
+    except (Declined, Refused) as error:
+        async with services.db.write(platform) as scope:
+            await intents.record_refusal(scope, intent, error)
+            await record_no(scope, await load(scope, PaymentId(row.id), lock=True), error)
         return
     async with services.db.write(platform) as scope:
         locked = await load(scope, PaymentId(row.id), lock=True)
@@ -71,16 +74,6 @@ async def _resolve(services: Services, platform: PlatformId, provider: Provider,
         else:
             await intents.record_success(scope, intent, state.id)
             await record_state(scope, locked, state, services)
-
-
-async def _found(provider: Provider, intent: Intent) -> PaymentState | None:
-    group = public_id("payment", intent.subject_id)
-    found = await provider.find_payments(
-        transfer_group=group,
-        created_from=intent.created_at - timedelta(minutes=5),
-        customer_id=intent.request["customer_id"],
-    )
-    return found[0] if found else None
 
 
 async def _settle(

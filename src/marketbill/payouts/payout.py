@@ -155,7 +155,8 @@ async def _execute(
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Payout:
     account = intent.request["account_id"]
     if intent.look_up_first:
-        for found in await provider.find_payouts(account, created_from=intent.created_at - timedelta(minutes=5)):
+        since = intent.created_at - timedelta(minutes=5)
+        for found in await intents.looked_up(provider.find_payouts(account, created_from=since)):
             if found.intent_id == public_id("provider intent", intent.id):
                 return found
         async with services.db.write(platform) as scope:

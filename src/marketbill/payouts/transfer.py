@@ -261,7 +261,7 @@ async def _ask_all(
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Transfer:
     """The transfer that an earlier attempt made, or a new one under the intent's key."""
     if intent.look_up_first:
-        for found in await provider.find_transfers(intent.request["transfer_group"]):
+        for found in await intents.looked_up(provider.find_transfers(intent.request["transfer_group"])):
             if found.destination == intent.request["destination"] and _ours(found, intent):
                 return found
         intent = await _with_live_key(services, platform, intent)

@@ -74,7 +74,8 @@ async def provider_connect(
         )
     if claim.replay is not None:
         return PlatformAccount(**claim.replay)
-    account, secrets = await _register(services, platform, secret_key)
+    async with idempotency.attempt(services.db, claim, platform):
+        account, secrets = await _register(services, platform, secret_key)
     async with services.db.write(platform) as scope:
         await _keep(services, scope, secret_key, account, secrets)
         answer = {

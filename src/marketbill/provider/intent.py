@@ -6,10 +6,10 @@ that may have been sent before (`look_up_first`) is looked up at the provider by
 is tried again; that, the lease of a claim, and the provider's own idempotency make it happen once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, insert, select, text, update
@@ -18,9 +18,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from marketbill.db import Scope, SystemScope, WriteScope
 from marketbill.ids import PlatformId, new_id, public_id
 from marketbill.provider.model import provider_intent
-from marketbill.provider.port import ProviderError
+from marketbill.provider.port import Declined, ProviderError, Refused, Unknown
 from marketbill.provider.retry import HELD_LONGEST, Action, Decision, decide
 
+T = TypeVar("T")
 #: A caller that asks at once has this long before a sweeper takes over.
 CALLER_LEASE = timedelta(seconds=90)
 #: A sweeper that claimed an intent has this long.
@@ -380,6 +381,14 @@ async def _end(scope: WriteScope, intent: Intent, error: ProviderError, status: 
         "error": error.failure.as_json(),
     }
     return await scope.run(_END, values) == 1
+
+
+async def looked_up(found: Awaitable[T]) -> T:
+    """The result of a look-up. One that was refused says nothing of what it looked for, so it becomes Unknown."""
+    try:
+        return await found
+    except (Declined, Refused) as error:
+        raise Unknown(error.failure) from error
 
 
 def _of(scope: WriteScope, intent: Intent) -> dict[str, Any]:
