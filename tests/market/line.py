@@ -30,6 +30,7 @@ class Line:
         self._provider = provider
         self._held: list[Held] = []
         self._losing: list[str] = []
+        self._refused: dict[str, int] = {}
         self.cut = False
         #: What was asked of the provider, as `POST /v1/transfers`, cut or not.
         self.calls: list[str] = []
@@ -47,10 +48,15 @@ class Line:
         self._held.append(held)
         return held
 
+    def refuse(self, call: str, *, status: int) -> None:
+        """Such requests are refused with this status, until the line is mended."""
+        self._refused[call] = status
+
     def mend(self) -> None:
         """Everything passes again; what stands still fails."""
         self.cut = False
         self._losing.clear()
+        self._refused.clear()
         held, self._held = self._held, []
         for one in held:
             one.release()
@@ -63,6 +69,9 @@ class Line:
         self.calls.append(call)
         if self.cut:
             await _fail(send)
+            return
+        if call in self._refused:
+            await _fail(send, self._refused[call])
             return
         for held in self._held:
             if held.matches(scope["method"], scope["path"]):
@@ -80,10 +89,10 @@ class Line:
         await self._provider(scope, receive, send)
 
 
-async def _fail(send: Send) -> None:
+async def _fail(send: Send, status: int = 503) -> None:
     # The header keeps the provider's client from repeating by itself, which would take seconds.
     headers = [(b"content-type", b"application/json"), (b"stripe-should-retry", b"false")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": _TROUBLE})
 
 
