@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from marketbill.cli import terminal
 from marketbill.cli.failure import CommandRefused, WrongUse
@@ -84,9 +85,9 @@ def check_table(title: str, checks: "list[Check]") -> Table:
     from marketbill.reconciliation.check import Verdict
 
     marks = {
-        Verdict.HOLDS: "[green]ok[/]",
-        Verdict.BROKEN: "[bold red]BROKEN[/]",
-        Verdict.WARNING: "[yellow]warning[/]",
+        Verdict.HOLDS: Text("ok", "green"),
+        Verdict.BROKEN: Text("BROKEN", "bold red"),
+        Verdict.WARNING: Text("warning", "yellow"),
     }
     table = Table("check", title=title, title_justify="left")
     table.add_column("subject", overflow="fold")
@@ -148,13 +149,13 @@ async def _statement(
             if found is None:
                 raise CommandRefused(f"there is no seller {named!r}: give an id (sel_...) or an external reference")
             money = (currency or (await platform_rows.load(scope)).default_currency).upper()
-            period = {"start": start, "end": end or scope.now + timedelta(days=1)}
+            until = end or scope.now + timedelta(days=1)
             seller = SellerId(found.id)
             if as_csv:
-                async for part in statement_csv(scope, seller=seller, currency=money, **period):
+                async for part in statement_csv(scope, seller=seller, currency=money, start=start, end=until):
                     sys.stdout.write(part)
                 return
-            drawn = await draw_up(scope, seller=seller, currency=money, limit=_LINES_MAX, **period)
+            drawn = await draw_up(scope, seller=seller, currency=money, start=start, end=until, limit=_LINES_MAX)
     terminal.console().print(statement_table(found.name, drawn))
 
 

@@ -7,15 +7,19 @@ from typing import Any
 
 from marketbill.demo.market import Market, line, worked_basket
 
-_TRIAL_BALANCE = "{ trialBalance { currency debit { decimal } credit { decimal } rows { code debit { decimal } credit { decimal } } } }"
+_TRIAL_BALANCE = (
+    "{ trialBalance { currency debit { decimal } credit { decimal }"
+    " rows { code debit { decimal } credit { decimal } } } }"
+)
 _PREVIEW = (
     "query ($input: PaymentPreviewInput!) { paymentPreview(input: $input) { split { totals { gross { decimal }"
     " fee { decimal } feeTax { decimal } sellerNet { decimal } } sellers { seller { name } amounts { fee { decimal }"
     " sellerNet { decimal } } feeTax { label } } } errors { ... on UserError { code message } } } }"
 )
 _CREATE = (
-    "mutation ($input: PaymentCreateInput!) { paymentCreate(input: $input) { payment { id status gross { decimal currency }"
-    " fee { decimal } sellerNet { decimal } } errors { ... on UserError { code message } } } }"
+    "mutation ($input: PaymentCreateInput!) { paymentCreate(input: $input) { payment { id status"
+    " gross { decimal currency } fee { decimal } sellerNet { decimal } }"
+    " errors { ... on UserError { code message } } } }"
 )
 
 

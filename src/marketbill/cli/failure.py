@@ -17,6 +17,7 @@ _SPEAKS_FOR_ITSELF = (
     ("marketbill.demo.sandbox", "SandboxUnreachable"),
     ("marketbill.demo.api", "OperationFailed"),
     ("marketbill.demo.patience", "NeverHappened"),
+    ("marketbill.demo.day", "DayWentWrong"),
     ("marketbill_workers.broker", "UnknownBroker"),
 )
 
@@ -89,7 +90,7 @@ def _defect(error: Exception) -> str:
     ours = [frame for frame in frames if "marketbill" in frame.filename] or list(frames)
     where = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     text = " ".join(str(error).split())[:300]
-    return f"internal error: {type(error).__name__}: {text}{where}; this is a defect, LOG_LEVEL=DEBUG shows where it comes from"
+    return f"internal error: {type(error).__name__}: {text}{where}; a defect, LOG_LEVEL=DEBUG shows more"
 
 
 def _is(error: BaseException, module: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Joining: which settings a command works with. The environment's when DATABASE_URL is set, else the running machine's."""
+"""Joining: the settings a command works with, of the environment (with DATABASE_URL) or of the running machine."""
 
 import os
 from collections.abc import AsyncGenerator

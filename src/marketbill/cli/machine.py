@@ -12,6 +12,9 @@ from marketbill.cli import terminal
 from marketbill.cli.failure import CommandRefused
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from marketbill.demo.api import Api
     from marketbill.demo.market import Market
     from marketbill.embedded.stack import Stack
 
@@ -61,18 +64,30 @@ def demo() -> int:
         raise CommandRefused("STRIPE_SECRET_KEY is set, so there is no sandbox to play the demo in: unset it")
     import tempfile
 
-    from marketbill.demo.day import run_day
     from marketbill.embedded.stack import Stack
 
     console = terminal.console()
-    with tempfile.TemporaryDirectory(prefix="marketbill-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="marketbill-demo-", ignore_cleanup_errors=True) as folder:
+        stack = Stack(Path(folder), api_port=0, sandbox_port=0, report=lambda _: None)
         with console.status("starting PostgreSQL, broker, sandbox, API, workers"):
-            stack = Stack(Path(folder), api_port=0, sandbox_port=0, report=lambda _: None)
             stack.__enter__()
         try:
-            return asyncio.run(run_day(stack.api_url, stack.sandbox_url or "", stack.environment, console))
+            return asyncio.run(_day(stack, console))
         finally:
             stack.stop()
+
+
+async def _day(stack: "Stack", console: "Console") -> int:
+    from marketbill.cli.books import check_table
+    from marketbill.demo.day import open_day, proven
+
+    async with open_day(stack.api_url, stack.sandbox_url or "", stack.environment, console) as day:
+        checks = await day.run()
+    console.print(check_table("Proof", checks))
+    if not proven(checks):
+        raise CommandRefused("the books of the demo do not agree: the table above names what is broken")
+    console.print(f"Everything balances: {len(checks)} checks, to the cent.")
+    return 0
 
 
 async def _move_webhooks(stack: "Stack") -> None:
@@ -118,14 +133,12 @@ async def _load(stack: "Stack", console: "Console") -> "Market":
     return market
 
 
-async def _keep_keys(stack: "Stack", api: object, market: "Market") -> None:
+async def _keep_keys(stack: "Stack", api: "Api", market: "Market") -> None:
     import json
     import secrets
 
-    from marketbill.demo.api import Api
     from marketbill.embedded.keys import write_private
 
-    assert isinstance(api, Api)
     service = api.as_(market.service_key)
     start = secrets.token_hex(8)
     seller, buyer = await asyncio.gather(

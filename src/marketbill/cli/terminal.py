@@ -1,5 +1,7 @@
 """The terminal's output."""
 
+import sys
+
 from rich.console import Console
 
 #: Characters in a line where no terminal says how wide it is: files and pipes.
@@ -7,6 +9,9 @@ _WIDTH_WITHOUT_TERMINAL = 130
 
 
 def console() -> Console:
-    """A console as wide as the terminal; wide enough for whole account names where there is none."""
-    found = Console()
-    return found if found.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
+    """A console as wide as the terminal; wide enough for whole account names where there is none.
+
+    Text is shown as it is: names in square brackets are no markup, `seller:A:payable` holds no picture.
+    """
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    return Console(width=width, markup=False, emoji=False, highlight=False)

@@ -36,7 +36,8 @@ class Api:
 
     async def ask(self, operation: str, **variables: Any) -> Any:
         """What the operation's only root field answers. Raises OperationFailed."""
-        assert self._session is not None, "use it as an async context manager"
+        if self._session is None:
+            raise RuntimeError("use it as an async context manager")
         try:
             async with self._session.post(
                 f"{self._url}/graphql",

@@ -79,7 +79,8 @@ class SandboxControl:
         }
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        assert self._session is not None, "use it as an async context manager"
+        if self._session is None:
+            raise RuntimeError("use it as an async context manager")
         try:
             async with self._session.request(method, f"{self._url}/_sandbox/{path}", json=body) as response:
                 answer = await response.json()

@@ -36,7 +36,8 @@ _CUSTODY = text(
     r"""
     select s.id, s.name, s.provider_account, a.currency, coalesce(sum(a.debits - a.credits), 0) as balance
     from seller s
-    left join ledger_account a on a.platform_id = :platform and a.seller_id = s.id and a.code like 'custody:%\:available'
+    left join ledger_account a
+      on a.platform_id = :platform and a.seller_id = s.id and a.code like 'custody:%\:available'
     where s.platform_id = :platform and s.provider_account is not null
     group by s.id, s.name, s.provider_account, a.currency
     limit :limit
@@ -78,7 +79,7 @@ class _Books:
 
 
 async def prove_provider(services: Services, platform: PlatformId, *, reader: BalanceReader | None) -> list[Check]:
-    """The balances of the platform and of all its sellers. Raises Unknown or Refused when the provider does not tell."""
+    """The balances of the platform and of all its sellers. Raises Unknown or Refused, as the port does."""
     async with services.db.read(platform) as scope:
         connected = await scope.first(
             select(provider_credential.c.provider_account).where(

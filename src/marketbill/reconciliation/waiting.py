@@ -9,7 +9,8 @@ _WAITING = text(
     """
     select
       (select count(*) from inbox_event where platform_id = :platform and handled_at is null) as events,
-      (select count(*) from inbox_event where platform_id = :platform and handled_at is null and attempts > 1) as failed,
+      (select count(*) from inbox_event where platform_id = :platform and handled_at is null and attempts > 1)
+        as failed,
       (select count(*) from provider_intent where platform_id = :platform and status = 'ABANDONED') as abandoned,
       (select count(*) from provider_intent where platform_id = :platform and status = 'UNKNOWN') as unknown,
       (select count(*) from payment where platform_id = :platform and succeeded_at is not null and settled_at is null)

@@ -84,7 +84,7 @@ def import_orders(
     if outcome.stuck:
         stages = ", ".join(f"{count} {stage}" for stage, count in outcome.stuck.items())
         raise CommandRefused(
-            f"nothing moved for {patience} seconds: {stages}; are worker and relay running? `marketbill verify` tells more"
+            f"nothing moved for {patience} seconds: {stages}; are worker and relay running? See `marketbill verify`"
         )
     return FAILED if not read.orders else 0
 

@@ -92,7 +92,7 @@ class OrderFile:
 class _Draft:
     """An order while its rows are read."""
 
-    currency: str | None = None
+    currency: str = ""
     items: list[OrderItem] = field(default_factory=list)
     rows: list[FileRow] = field(default_factory=list)
     problems: dict[int, str] = field(default_factory=dict)
@@ -203,7 +203,7 @@ def _item(draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str,
 
     currency = cell(columns.currency)
     exponent(currency)
-    if draft.currency is not None and currency != draft.currency:
+    if draft.currency and currency != draft.currency:
         raise InvalidInput(f"the row is in {currency}, its order in {draft.currency}: one order has one currency")
     draft.currency = currency
     item = cell(columns.item)
@@ -236,7 +236,6 @@ def _sorted_out(drafts: dict[str, _Draft]) -> tuple[list[FileOrder], list[Reject
         if len(draft.rows) > ORDER_ROWS_MAX:
             draft.problems[draft.rows[0].line] = f"order {id} has {len(draft.rows)} rows: at most {ORDER_ROWS_MAX}"
         if not draft.problems:
-            assert draft.currency is not None
             orders.append(FileOrder(id, draft.currency, tuple(draft.items), tuple(draft.rows)))
             continue
         bad = min(draft.problems)
