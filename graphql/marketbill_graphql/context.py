@@ -54,6 +54,9 @@ class Context:
         return loader.load(key)
 
     async def close(self) -> None:
+        """Ends the operation's reads, also those of fields that nobody waits for any more."""
+        for loader in self._loaders.values():
+            await loader.close()
         if self._reader is not None:
             await self._reader.close()
 

@@ -4,16 +4,24 @@ The rule classes are those of the specification, built once by graphql-core; the
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from graphql import (
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
+    IntValueNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionSetNode,
     StringValueNode,
+    VariableNode,
     Visitor,
     parse,
     specified_rules,
@@ -23,8 +31,9 @@ from graphql import (
 
 from marketbill.actor import Role
 from marketbill.errors import LimitExceeded
+from marketbill.paging import PAGE_DEFAULT
 from marketbill_graphql.access import AccessRules, Roles, access, denied
-from marketbill_graphql.limits import ERRORS_MAX, TOKENS_MAX, document_errors, string_fault
+from marketbill_graphql.limits import ERRORS_MAX, TOKENS_MAX, PageSize, document_errors, string_fault
 
 #: Documents kept, and the characters of their texts together: a long text has a large tree.
 DOCUMENTS_MAX = 2_000
@@ -49,6 +58,7 @@ class Operation:
     name: str | None
     kind: OperationType
     needs: dict[str, Roles]
+    pages: tuple[tuple[PageSize, ...], ...]
     _denied: dict[Role, list[str]] = field(default_factory=dict)
 
     def denied(self, role: Role) -> list[str]:
@@ -143,6 +153,7 @@ class Documents:
             name=operation.name.value if operation.name else None,
             kind=operation.operation,
             needs=self._rules.needs(node, operation),
+            pages=tuple(_pages(operation.selection_set, _fragments(node), ())),
         )
 
     def _keep(self, text: str, document: Document) -> None:
@@ -151,6 +162,42 @@ class Documents:
         while len(self._kept) > DOCUMENTS_MAX or self._characters > CHARACTERS_MAX:
             oldest, _ = self._kept.popitem(last=False)
             self._characters -= len(oldest)
+
+
+def _pages(
+    selections: SelectionSetNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    within: tuple[PageSize, ...],
+) -> Iterator[tuple[PageSize, ...]]:
+    """Every page of an operation with the pages it lies in: a page has `first`, `last`, `nodes` or `edges`."""
+    for selection in selections.selections:
+        if isinstance(selection, FragmentSpreadNode):
+            yield from _pages(fragments[selection.name.value].selection_set, fragments, within)
+        elif isinstance(selection, InlineFragmentNode):
+            yield from _pages(selection.selection_set, fragments, within)
+        elif isinstance(selection, FieldNode) and selection.selection_set:
+            size = _page_size(selection)
+            inside = within if size is None else (*within, size)
+            if size is not None:
+                yield inside
+            yield from _pages(selection.selection_set, fragments, inside)
+
+
+def _page_size(field: FieldNode) -> PageSize | None:
+    for argument in field.arguments or ():
+        if argument.name.value not in ("first", "last"):
+            continue
+        if isinstance(argument.value, IntValueNode):
+            return int(argument.value.value)
+        if isinstance(argument.value, VariableNode):
+            return argument.value.name.value
+    selections = field.selection_set.selections if field.selection_set else ()
+    inner = {item.name.value for item in selections if isinstance(item, FieldNode)}
+    return PAGE_DEFAULT if inner & {"nodes", "edges"} else None
+
+
+def _fragments(node: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {item.name.value: item for item in node.definitions if isinstance(item, FragmentDefinitionNode)}
 
 
 class _Strings(Visitor):

@@ -23,7 +23,7 @@ from marketbill_graphql import answers
 from marketbill_graphql.access import AccessRules
 from marketbill_graphql.context import Context
 from marketbill_graphql.documents import DocumentRefused, Documents, Operation
-from marketbill_graphql.limits import DEADLINE_SECONDS, ERRORS_MAX, check_variables
+from marketbill_graphql.limits import DEADLINE_SECONDS, ERRORS_MAX, check_rows, check_variables
 from marketbill_graphql.wire import JSON_TYPE, BadRequest, GraphQLRequest, answer_type, read_request
 
 Authenticate = Callable[[Services, str], Awaitable[Actor]]
@@ -64,6 +64,7 @@ class GraphQLEndpoint:
             if denials := operation.denials(actor.role):
                 raise DocumentRefused(denials)
             check_variables(asked.variables)
+            check_rows(operation.pages, asked.variables)
             context = Context(
                 self._services, actor, request_id=request_id, shared_reads=operation.kind is OperationType.QUERY
             )

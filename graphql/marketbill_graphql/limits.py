@@ -4,7 +4,7 @@ The check runs before the rules of the GraphQL specification, because some of th
 that these limits would refuse.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from graphql import (
 )
 
 from marketbill.errors import LimitExceeded
+from marketbill.paging import PAGE_MAX
 
 #: Bytes of a request body, and of the whole query string of a GET.
 BODY_BYTES_MAX = 256 * 1024
@@ -41,6 +42,8 @@ STRING_LENGTH_MAX = 10_000
 LIST_ITEMS_MAX = 1_000
 #: Nesting of the variables.
 VALUE_DEPTH_MAX = 32
+#: Rows that the pages of an operation may hold together, pages within pages multiplied.
+ROWS_MAX = 5_000
 #: Seconds an operation may take.
 DEADLINE_SECONDS = 10.0
 #: Errors in a response.
@@ -63,6 +66,29 @@ def document_errors(document: DocumentNode) -> list[GraphQLError]:
     if census.repeats > REPEATS_MAX:
         errors += _exceeded(None, "repetitions of one field in a selection", census.repeats, REPEATS_MAX)
     return errors
+
+
+#: The size of a page: as the document says it, or the name of the variable that will.
+PageSize = int | str
+
+
+def check_rows(pages: Sequence[Sequence[PageSize]], variables: Mapping[str, Any]) -> None:
+    """Refuses pages within pages that come to more than `ROWS_MAX` rows. Raises `LimitExceeded`.
+
+    Each item of `pages` is one page with the pages it lies in, outermost first.
+    """
+    rows = 0
+    for sizes in pages:
+        held = 1
+        for size in sizes:
+            given = variables.get(size) if isinstance(size, str) else size
+            # A variable that is left out has its default, which may be any: the largest page is assumed.
+            held *= given if type(given) is int and 0 < given <= PAGE_MAX else PAGE_MAX
+        rows += held
+    if rows > ROWS_MAX:
+        raise LimitExceeded(
+            f"The pages of this operation may hold {rows} rows; at most {ROWS_MAX} are allowed: ask for smaller pages."
+        )
 
 
 def check_variables(variables: Mapping[str, Any]) -> None:

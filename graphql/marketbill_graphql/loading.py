@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from marketbill.db import Database, ReadScope
+from marketbill.errors import Refusal
 from marketbill.ids import PlatformId
 
 Key = TypeVar("Key", bound=Hashable)
@@ -47,6 +48,9 @@ class Reader:
                 self._open = opening
             try:
                 return await read(self._scope)
+            except Refusal:
+                # Said by our own code, after statements that went well: the transaction is sound.
+                raise
             except BaseException as error:
                 await self._leave(type(error), error, error.__traceback__)
                 raise
@@ -87,6 +91,12 @@ class Loader(Generic[Key, Value]):
                 loop.call_soon(self._dispatch)
             self._waiting.append(key)
         return future
+
+    async def close(self) -> None:
+        """Ends what is still being fetched, for an operation that was stopped."""
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def _dispatch(self) -> None:
         keys, self._waiting = self._waiting, []

@@ -6,6 +6,7 @@ Every fault is a `BadRequest` with the HTTP status that names it; nothing of the
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -137,6 +138,7 @@ def _json(body: bytes, *, what: str) -> Any:
         raise BadRequest(400, f"{what} is not JSON in UTF-8.") from None
 
 
+@lru_cache(maxsize=128)
 def _media_type(header: str) -> tuple[str, str]:
     message = Message()
     message["content-type"] = header

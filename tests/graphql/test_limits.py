@@ -7,6 +7,13 @@ from typing import Any
 
 import pytest
 
+from marketbill.errors import LimitExceeded
+from marketbill_graphql.access import AccessRules
+from marketbill_graphql.documents import Documents
+from marketbill_graphql.endpoint import executable
+from marketbill_graphql.limits import check_rows
+from marketbill_graphql.schema import build_schema
+
 
 def _deep(levels: int) -> str:
     """A query of that many nested fields."""
@@ -131,8 +138,6 @@ async def test_a_refused_document_is_not_kept(client: Any, duck_app: Any) -> Non
 
 async def test_the_cache_forgets_the_oldest(duck_schema: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from marketbill_graphql import documents
-    from marketbill_graphql.access import AccessRules
-    from marketbill_graphql.endpoint import executable
 
     monkeypatch.setattr(documents, "DOCUMENTS_MAX", 2)
     schema = executable(duck_schema)
@@ -141,3 +146,31 @@ async def test_the_cache_forgets_the_oldest(duck_schema: Any, monkeypatch: pytes
         kept.find(text)
 
     assert (kept.hits, kept.misses) == (2, 4)
+
+
+PAGES = "accounts: ledgerAccounts(first: %s) { nodes { movements(first: %s) { nodes { balanceAfter { minor } } } } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "rows"),
+    [
+        ("{ " + PAGES % (40, 100) + " }", {}, 4_040),
+        ("{ " + PAGES % (100, 100) + " }", {}, 10_100),
+        ("query($n: Int!) { " + PAGES % ("$n", "$n") + " }", {"n": 70}, 4_970),
+        ("query($n: Int!) { " + PAGES % ("$n", "$n") + " }", {"n": 71}, 5_112),
+        ("query($n: Int = 5) { " + PAGES % ("$n", "$n") + " }", {}, 10_100),
+        ("{ ...A } fragment A on Query { " + PAGES % (99, 99) + " }", {}, 9_900),
+        ("{ ledgerAccounts { nodes { movements { edges { cursor } } } } }", {}, 420),
+        ("{ ledgerAccounts(first: 1000000) { nodes { code } } }", {}, 100),
+    ],
+    ids=repr,
+)
+def test_pages_within_pages_are_multiplied(document: str, variables: dict[str, int], rows: int) -> None:
+    schema = executable(build_schema())
+    pages = Documents(schema, AccessRules(schema)).find(document).operation(None).pages
+
+    if rows > 5_000:
+        with pytest.raises(LimitExceeded, match=f"{rows} rows"):
+            check_rows(pages, variables)
+    else:
+        check_rows(pages, variables)
