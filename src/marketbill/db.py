@@ -140,23 +140,37 @@ async def _enter(connection: AsyncConnection, platform: PlatformId) -> datetime:
     return clock.now() + timedelta(seconds=row[1])
 
 
+#: How a database that is away shows itself, beside what SQLAlchemy wraps.
+_AWAY = (ConnectionError, TimeoutError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError)
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncGenerator[AsyncConnection]:
     try:
-        async with engine.connect() as connection:
+        async with _connection(engine) as connection:
             if readonly:
                 await connection.execution_options(postgresql_readonly=True)
             async with connection.begin():
                 yield connection
-    except (TimeoutError, OSError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError) as error:
+    except _AWAY as error:
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(
-            error.orig.__cause__ if error.orig else None,
-            (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError),
-        ):
+        if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, _LOST):
             raise Unavailable("The connection to the database was lost; try again in a moment.") from error
         raise
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    try:
+        connection = await engine.connect()
+    except OSError as error:  # no socket, no host, no route; inside the block an OSError would be somebody else's
+        raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEngine:
@@ -165,6 +179,7 @@ def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEn
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
