@@ -24,6 +24,21 @@ uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 """
 
 
+#: Lists whose answers must be the same from memory before and from the file afterwards.
+EVERYTHING = (
+    "/v1/account",
+    "/v1/balance",
+    "/v1/balance_transactions?limit=100",
+    "/v1/charges?limit=100",
+    "/v1/events?limit=100",
+    "/v1/payment_intents?limit=100",
+    "/v1/payment_methods?limit=100",
+    "/v1/payouts",
+    "/v1/topups",
+    "/v1/transfers",
+)
+
+
 class Process:
     """A sandbox in a process of its own."""
 
@@ -71,13 +86,23 @@ def test_the_state_survives_a_kill(process: Process) -> None:
         key="transfer-1",
     )
     bench.advance(hours=20)
-    before = [bench.get(path) for path in ("/v1/balance", "/v1/transfers", f"/v1/accounts/{seller}", "/v1/events")]
+    customer = bench.post("/v1/customers", "email=a@example.com")["id"]
+    method = bench.post("/v1/payment_methods/pm_card_visa/attach", f"customer={customer}")["id"]
+    bench.post(f"/v1/customers/{customer}", f"invoice_settings[default_payment_method]={method}&metadata[a]=b")
+    bench.post("/v1/topups", "amount=5000&currency=eur")
+    payout = bench.post("/v1/payouts", "amount=3000&currency=eur")
+    bench.post(f"/v1/payouts/{payout['id']}/cancel")
+    declined = bench.refusal(
+        "/v1/payment_intents", "amount=900&currency=eur&payment_method=pm_card_chargeDeclined&confirm=true", status=402
+    )
+    bench.post(f"/v1/payment_intents/{declined['payment_intent']['id']}/cancel")
+    before = [bench.get(path) for path in (*EVERYTHING, f"/v1/accounts/{seller}", f"/v1/customers/{customer}")]
     clock = bench.control("clock")["now"]
     process.kill()
     process.start()
     after_bench = process.bench()
     after_bench.key, after_bench.platform = bench.key, bench.platform
-    after = [after_bench.get(path) for path in ("/v1/balance", "/v1/transfers", f"/v1/accounts/{seller}", "/v1/events")]
+    after = [after_bench.get(path) for path in (*EVERYTHING, f"/v1/accounts/{seller}", f"/v1/customers/{customer}")]
     assert after == before
     assert after_bench.control("clock")["now"] >= clock
     replayed = after_bench.call(

@@ -27,6 +27,9 @@ from marketbill.sandbox.wire import ApiError, Doc
 #: Stands for a commit without an event loop: it follows each transaction.
 _AT_ONCE = object()
 
+#: Larger than usual: most rows are documents of one to three kilobytes, which waste smaller pages.
+PAGE_BYTES = 8_192
+
 #: Decoded documents kept in memory.
 CACHE_DOCUMENTS_MAX = 6_000
 
@@ -53,7 +56,7 @@ CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (next_at) WHERE stat
 CREATE INDEX IF NOT EXISTS deliveries_event ON deliveries (event);
 CREATE TABLE IF NOT EXISTS idempotency (
     account TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, request_id TEXT NOT NULL,
-    status INTEGER NOT NULL, body BLOB NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (account, key)) WITHOUT ROWID;
+    status INTEGER NOT NULL, body BLOB NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (account, key));
 CREATE TABLE IF NOT EXISTS balances (
     account TEXT NOT NULL, currency TEXT NOT NULL, available INTEGER NOT NULL, pending INTEGER NOT NULL,
     PRIMARY KEY (account, currency)) WITHOUT ROWID;
@@ -124,10 +127,11 @@ class Store:
             check_same_thread=False,
             cached_statements=256,
         )
+        self.db.execute(f"PRAGMA page_size={PAGE_BYTES}")
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
         self.db.execute("PRAGMA cache_size=-20000")
-        self.db.execute("PRAGMA wal_autocheckpoint=4000")
+        self.db.execute("PRAGMA wal_autocheckpoint=2000")
         self.db.executescript(SCHEMA)
         self._cache: dict[str, Row] = {}
         self._dirty: dict[str, Row] = {}

@@ -110,8 +110,8 @@ class Courier:
         return min(REST_SECONDS_MAX, max(0.01, row[0] - time.time()))
 
     def _start(self, session: aiohttp.ClientSession) -> None:
-        room = BATCH_MAX - len(self._busy)
-        if room <= 0:
+        if len(self._busy) > BATCH_MAX // 2:
+            # Enough to do; those under way come first in the table, so a small batch would hold only them.
             return
         rows = self._desk.store.db.execute(
             "SELECT d.id, d.attempts, d.event, d.endpoint FROM deliveries d "
@@ -154,7 +154,9 @@ class Courier:
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH_MAX]
         self._results.append(Result(delivery, status, reason))
-        self._desk.wake.set()
+        if len(self._results) in (CONCURRENCY_MAX, len(self._busy)):
+            # Results are written several at once; the loop's own rest bounds how long the last ones wait.
+            self._desk.wake.set()
 
     def _record(self) -> None:
         """Write what came of the attempts since the last time, in one transaction."""
