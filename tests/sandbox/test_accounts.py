@@ -161,3 +161,19 @@ def test_bad_accounts(bench: Any) -> None:
         ("external_account[object]=bank_account&external_account[country]=US", "external_account[account_number]"),
     ):
         assert bench.refusal(f"/v1/accounts/{seller}/external_accounts", form)["param"] == param
+
+
+def test_balance_settings_and_the_account_show_one_schedule(bench: Any) -> None:
+    seller = bench.seller()
+    changed = bench.post(
+        "/v1/balance_settings",
+        "payments[payouts][schedule][interval]=weekly&payments[payouts][schedule][weekly_payout_days][]=monday"
+        "&payments[debit_negative_balances]=false",
+        account=seller,
+    )
+    assert changed["payments"]["payouts"]["schedule"]["interval"] == "weekly"
+    assert bench.get("/v1/balance_settings", account=seller) == changed
+    payouts = bench.get(f"/v1/accounts/{seller}")["settings"]["payouts"]
+    assert (payouts["schedule"]["interval"], payouts["debit_negative_balances"]) == ("weekly", False)
+    error = bench.refusal("/v1/balance_settings", "payments[payouts][schedule][interval]=hourly", account=seller)
+    assert error["param"] == "payments[payouts][schedule][interval]"
