@@ -57,6 +57,6 @@ def _settings(account: Doc) -> Doc:
                 "statement_descriptor": payouts["statement_descriptor"],
                 "status": "enabled" if account["payouts_enabled"] else "disabled",
             },
-            "settlement_timing": {"delay_days": schedule["delay_days"]},
+            "settlement_timing": {"delay_days": schedule["delay_days"], "start_of_day": None},
         },
     }
