@@ -17,7 +17,7 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PayoutId, PlatformId, SellerId, new_id, parse_id, public_id
 from marketbill.ledger import balances, chart, journal
 from marketbill.ledger.journal import GuardBroken, JournalEntry, Posting, Source
-from marketbill.money import decimal_text, exponent
+from marketbill.money import bounded, decimal_text, exponent
 from marketbill.payouts.model import PayoutStatus, payout
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
@@ -61,8 +61,10 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     """
     platform = tenant(actor)
     exponent(draft.currency, path=("currency",))
-    if draft.amount is not None and draft.amount <= 0:
-        raise InvalidInput("The amount must be more than zero.", path=("amount",), constraint="> 0")
+    if draft.amount is not None:
+        bounded(draft.amount, path=("amount",))
+        if draft.amount <= 0:
+            raise InvalidInput("The amount must be more than zero.", path=("amount",), constraint="> 0")
     seller_id = SellerId(parse_id("seller", draft.seller_id, path=("sellerId",)))
     if actor.seller is not None and actor.seller != seller_id:
         raise NotFound("seller", draft.seller_id, path=("sellerId",))
