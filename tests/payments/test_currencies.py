@@ -1,5 +1,7 @@
 """Currencies without, with two and with three decimals, from the sale to the seller's bank."""
 
+from dataclasses import replace
+
 import pytest
 from tests.market.machine import FEE_RULE, Machine
 from tests.market.market import Market
@@ -7,7 +9,7 @@ from tests.market.market import Market
 from marketbill.errors import InvalidInput
 from marketbill.platforms import fee_rule
 
-#: Country of the platform, currency, price, fee (10 % + fixed), seller's net (after 21 % on the fee), paid out, by hand.
+#: Country of the platform, currency, price, fee (10 % + fixed), net (after 21 % on the fee), transferred, by hand.
 TABLE = [
     ("NL", "EUR", 5000, 530, 4359, 4359),
     ("US", "USD", 5000, 530, 4359, 4359),
@@ -61,9 +63,7 @@ async def test_a_currency_without_a_fixed_fee_is_refused(market: Market) -> None
         market.machine.services,
         market.operator,
         idempotency_key="f",
-        draft=fee_rule.FeeRuleDraft(
-            FEE_RULE.percent, {**FEE_RULE.fixed, "CHF": 30}, FEE_RULE.fixed_scope, FEE_RULE.base, FEE_RULE.fee_tax_mode
-        ),
+        draft=replace(FEE_RULE, fixed={**FEE_RULE.fixed, "CHF": 30}),
     )
     paid = await market.pay(market.draft(market.line("A", 5000, currency="CHF")))
     assert (paid.payment.status, paid.payment.fee) == ("SUCCEEDED", 530)

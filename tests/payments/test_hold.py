@@ -1,5 +1,6 @@
 """The hold: sellers' money is released so many days after the charge or after delivery, by the rule of its sale."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -114,9 +115,7 @@ async def test_a_changed_rule_holds_for_new_sales_only(machine: Machine) -> None
         machine.services,
         market.operator,
         idempotency_key="fee",
-        draft=fee_rule.FeeRuleDraft(
-            FEE_RULE.percent * 2, {}, FEE_RULE.fixed_scope, FEE_RULE.base, FEE_RULE.fee_tax_mode
-        ),
+        draft=replace(FEE_RULE, percent=FEE_RULE.percent * 2, fixed={}),
     )
     new = await market.sale(market.line("A", 5000))
 

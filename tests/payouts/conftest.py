@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.market.fixtures import machine, market
 
 from marketbill.db import Database
 from marketbill.ids import PlatformId, new_id
+
+__all__ = ["machine", "market"]
 
 
 @pytest.fixture

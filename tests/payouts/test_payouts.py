@@ -1,0 +1,275 @@
+"""Payouts: a seller's money goes to his bank on request, never twice, and comes back when the bank refuses it."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Row
+from tests.market.machine import Machine
+from tests.market.market import Market
+
+from marketbill.actor import Actor, Role
+from marketbill.errors import IdempotencyConflict, InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
+from marketbill.ids import SellerId, new_id, public_id
+from marketbill.payouts import payout as payouts
+from marketbill.payouts.payout import PayoutDraft, execute_payouts
+from marketbill.provider.port import Payout
+
+CALL = "POST /v1/payouts"
+NET = 4359
+
+
+@pytest.fixture
+async def funded(market: Market) -> Market:
+    """Seller A has 43.59 EUR at the provider."""
+    await market.seller("A")
+    await fund(market)
+    return market
+
+
+async def fund(market: Market) -> None:
+    await market.sale(market.line("A", 5000))
+    await market.machine.advance(days=9)
+
+
+async def made(market: Market) -> list[Any]:
+    """The provider's own list of A's payouts."""
+    account = (await market.seller_row("A")).provider_account
+    return (await market.stripe("payouts?limit=100", account=account))["data"]
+
+
+async def custody(market: Market, code: str) -> int:
+    return (await market.books()).get((f"custody:A:{code}", "EUR"), 0)
+
+
+async def test_part_of_the_money_is_paid_out(funded: Market) -> None:
+    requested = await funded.payout("A", 4000)
+    assert (requested.status, requested.amount) == ("CREATED", 4000)
+    assert (await custody(funded, "available"), await custody(funded, "in-transit")) == (NET - 4000, 4000)
+
+    await funded.machine.quiet()
+    assert [one["amount"] for one in await made(funded)] == [4000]
+    await funded.machine.advance(days=4)
+
+    row = await funded.payout_row(requested.id)
+    assert (row.status, row.reason) == ("PAID", None)
+    assert row.paid_at is not None
+    assert (await custody(funded, "in-transit"), await custody(funded, "owed")) == (0, NET - 4000)
+    await funded.prove()
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+async def test_an_amount_must_be_more_than_zero(funded: Market, amount: int) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await funded.payout("A", amount)
+    assert refused.value.path == ("amount",)
+
+
+@pytest.mark.parametrize("amount", [NET + 1, 10**15])
+async def test_more_than_is_there_is_refused_with_what_is_there(funded: Market, amount: int) -> None:
+    with pytest.raises(InsufficientFunds) as refused:
+        await funded.payout("A", amount)
+
+    assert (refused.value.available_minor, refused.value.currency) == (NET, "EUR")
+    assert "43.59" in refused.value.message
+    assert await custody(funded, "available") == NET
+    assert await made(funded) == []
+    await funded.prove()
+
+
+@pytest.mark.parametrize("amount", [2**62, 10**30])
+async def test_an_amount_beyond_all_amounts_is_refused(funded: Market, amount: int) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await funded.payout("A", amount)
+    assert refused.value.path == ("amount",)
+
+
+async def test_where_nothing_is_there_nothing_is_paid_out(funded: Market) -> None:
+    with pytest.raises(InsufficientFunds) as refused:
+        await funded.payout("A", currency="USD")
+    assert refused.value.available_minor == 0
+    with pytest.raises(InvalidInput):
+        await funded.payout("A", currency="XXY")
+
+
+async def test_the_gates_are_apart(market: Market) -> None:
+    """A seller whose payouts are blocked sells and gets transfers; only the money stays at the provider."""
+    await market.seller("A", onboard="payouts_blocked")
+    row = await market.seller_row("A")
+    assert (row.transfers, row.payouts_enabled, row.suspended) == ("ACTIVE", False, False)
+    await fund(market)
+    assert await custody(market, "available") == NET
+
+    with pytest.raises(SellerNotAllowed) as refused:
+        await market.payout("A")
+    assert (refused.value.gate, refused.value.seller_id) == ("PAYOUT", market.seller_id("A"))
+
+    await market.onboard("A")
+    await market.payout("A")
+    await market.machine.advance(days=4)
+    assert await custody(market, "available") == 0
+    await market.prove()
+
+
+async def test_requests_that_race_for_the_same_money_get_it_once(funded: Market) -> None:
+    answers = await asyncio.gather(*(funded.payout("A", 3000) for _ in range(4)), return_exceptions=True)
+    await funded.machine.quiet()
+
+    won = [answer for answer in answers if isinstance(answer, Row)]
+    lost = [answer for answer in answers if isinstance(answer, InsufficientFunds)]
+    assert (len(won), len(lost)) == (1, 3)
+    assert {refusal.available_minor for refusal in lost} == {NET - 3000}
+    assert [one["amount"] for one in await made(funded)] == [3000]
+    await funded.prove()
+
+
+async def test_the_same_key_gives_the_same_payout(funded: Market) -> None:
+    first = await funded.payout("A", 2000, key="k")
+    again = await funded.payout("A", 2000, key="k")
+    with pytest.raises(IdempotencyConflict):
+        await funded.payout("A", 2001, key="k")
+    racing = await asyncio.gather(*(funded.payout("A", 1000, key="r") for _ in range(3)))
+    await funded.machine.quiet()
+    later = await funded.payout("A", 2000, key="k")
+
+    assert first.id == again.id == later.id
+    assert len({row.id for row in racing}) == 1
+    assert sorted(one["amount"] for one in await made(funded)) == [1000, 2000]
+    await funded.prove()
+
+
+async def test_a_seller_pays_out_his_own_money_only(funded: Market) -> None:
+    await funded.seller("B")
+    services = funded.machine.services
+
+    def seller_actor(name: str) -> Actor:
+        return Actor(Role.SELLER, funded.seller_id(name), funded.platform, seller=funded.sellers[name])
+
+    with pytest.raises(NotFound):
+        await funded.payout("A", actor=seller_actor("B"))
+    own = await funded.payout("A", 100, actor=seller_actor("A"))
+    assert own.seller_id == funded.sellers["A"]
+    with pytest.raises(NotFound):
+        await payouts.create(
+            services,
+            funded.operator,
+            idempotency_key="unknown",
+            draft=PayoutDraft(public_id("seller", SellerId(new_id())), "EUR"),
+        )
+
+
+async def test_another_tenants_seller_is_not_found(funded: Market) -> None:
+    machine: Machine = funded.machine
+    other = await machine.platform(name="Other")
+    with pytest.raises(NotFound):
+        await funded.payout("A", actor=other.operator)
+    assert await custody(funded, "available") == NET
+
+
+@pytest.mark.parametrize("number", ["000111111116", "000111111113", "000333333335"])
+async def test_a_payout_that_the_bank_refuses_gives_the_money_back(machine: Machine, number: str) -> None:
+    market = await machine.platform(country="US", currency="USD")
+    await market.seller("A", country="US")
+    await bank_account(market, number)
+    await market.sale(market.line("A", 5000, currency="USD"))
+    await machine.advance(days=9)
+    requested = await market.payout("A", 4000, currency="USD")
+    await machine.advance(days=4)
+
+    row = await market.payout_row(requested.id)
+    assert row.status == "FAILED"
+    assert row.reason in ("no_account", "account_closed", "debit_not_authorized")
+    books = await market.books()
+    assert (books["custody:A:available", "USD"], books["custody:A:in-transit", "USD"]) == (NET, 0)
+    assert [kind for kind, _ in await market.journal(requested.id)] == ["payout-created", "payout-failed"]
+    await market.prove()
+
+
+async def test_a_payout_that_fails_after_it_was_paid_gives_the_money_back(funded: Market) -> None:
+    requested = await funded.payout("A", 4000)
+    await funded.machine.advance(days=4)
+    assert (await funded.payout_row(requested.id)).status == "PAID"
+
+    async with funded.machine.services.db.write(funded.platform) as scope:
+        [told] = await made(funded)
+        for _ in range(2):
+            await payouts.apply(scope, requested.id, failed(told))
+        await payouts.apply(scope, requested.id, failed(told, status="paid"))
+
+    row = await funded.payout_row(requested.id)
+    assert (row.status, row.reason) == ("FAILED", "account_closed")
+    assert [kind for kind, _ in await funded.journal(requested.id)] == [
+        "payout-created",
+        "payout-paid",
+        "payout-failed",
+    ]
+    assert (await custody(funded, "available"), await custody(funded, "owed")) == (NET, NET)
+
+
+async def test_a_refusal_by_the_provider_gives_the_money_back_with_its_reason(funded: Market) -> None:
+    funded.machine.line.refuse(CALL, status=400)
+    requested = await funded.payout("A", 4000)
+    await funded.machine.quiet()
+
+    row = await funded.payout_row(requested.id)
+    assert (row.status, row.reason) == ("REFUSED", "Something went wrong on the line.")
+    assert await custody(funded, "available") == NET
+    assert await made(funded) == []
+    await funded.prove()
+
+
+async def test_many_workers_at_once_ask_once(funded: Market) -> None:
+    for amount in (1000, 1001, 1002):
+        await funded.payout("A", amount)
+    await asyncio.gather(*(execute_payouts(funded.machine.services, funded.platform) for _ in range(4)))
+
+    assert sorted(one["amount"] for one in await made(funded)) == [1000, 1001, 1002]
+    assert funded.machine.line.count(CALL) == 3
+    await funded.machine.quiet()
+    await funded.prove()
+
+
+@pytest.mark.parametrize("wait_seconds", [4 * 60, 25 * 3600], ids=["minutes later", "a day later"])
+@pytest.mark.parametrize("executed", [False, True], ids=["before the call", "after the call"])
+async def test_a_killed_worker_is_taken_over_from(funded: Market, executed: bool, wait_seconds: int) -> None:
+    requested = await funded.payout("A", 4000)
+    funded.machine.endpoint.holding = True
+    held = funded.machine.line.hold(CALL, executed=executed)
+    working = asyncio.create_task(funded.machine.quiet())
+    await held.reached.wait()
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    funded.machine.line.mend()
+    assert len(await made(funded)) == executed
+
+    await funded.machine.advance(seconds=wait_seconds)
+    await funded.machine.endpoint.deliver(funded.machine.endpoint.kept)
+    funded.machine.endpoint.holding = False
+    await funded.machine.advance(days=4)
+
+    assert (await funded.payout_row(requested.id)).status == "PAID"
+    assert [one["amount"] for one in await made(funded)] == [4000]
+    await funded.prove()
+
+
+async def bank_account(market: Market, number: str) -> None:
+    """Gives A's account a bank account with a test number as its default."""
+    account = (await market.seller_row("A")).provider_account
+    form = {
+        "external_account[object]": "bank_account",
+        "external_account[country]": "US",
+        "external_account[currency]": "usd",
+        "external_account[routing_number]": "110000000",
+        "external_account[account_number]": number,
+        "default_for_currency": "true",
+    }
+    await market.stripe(f"accounts/{account}/external_accounts", form=form)
+    await market.machine.quiet()
+
+
+def failed(told: Any, *, status: Any = "failed") -> Any:
+    arrival = datetime.fromtimestamp(told["arrival_date"], UTC)
+    return Payout(told["id"], status, told["amount"], "EUR", arrival, "account_closed", None)

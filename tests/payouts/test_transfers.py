@@ -1,0 +1,208 @@
+"""Transfers: what was released reaches each seller's account once, whoever crashes, and waits where it must."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from tests.market.machine import FEE_RULE, Machine
+from tests.market.market import Market
+
+from marketbill.ids import PaymentId
+from marketbill.payouts.transfer import execute_transfers
+
+CALL = "POST /v1/transfers"
+NET = 4359
+
+
+async def released(market: Market, *, price: int = 5000) -> PaymentId:
+    """A sale whose money is payable, but whose transfer nobody has executed yet."""
+    payment = await market.sale(market.line("A", price))
+    await market.machine.control("clock", {"advance_seconds": 9 * 86_400})
+    await market.machine.shift(9 * 86_400)
+    await market.machine.delivered()
+    market.machine.line.cut = True  # events need no provider here; the transfer does
+    await market.machine.sweep()
+    market.machine.line.mend()
+    return payment
+
+
+async def sent(market: Market) -> list[int]:
+    """What the provider has transferred, by its own list."""
+    return [one["amount"] for one in (await market.stripe("transfers?limit=100"))["data"]]
+
+
+async def test_money_waits_for_a_seller_who_is_not_onboarded(market: Market) -> None:
+    await market.seller("A", onboard=None)
+    await market.seller("B")
+    payment = await market.sale(market.line("A", 5000), market.line("B", 5000))
+    await market.machine.advance(days=9)
+
+    states = {market_name(market, row.seller_id): (row.status, row.reason) for row in await market.transfers(payment)}
+    assert states["B"] == ("SENT", None)
+    assert states["A"][0] == "HELD"
+    assert "cannot receive transfers" in states["A"][1]
+    assert (await market.books())["seller:A:payable", "EUR"] > 0
+    assert len(await sent(market)) == 1
+
+    await market.onboard("A")
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT", "SENT"]
+    assert (await market.books())["seller:A:payable", "EUR"] == 0
+    assert len(await sent(market)) == 2
+    await market.prove()
+
+
+async def test_a_capability_lost_after_planning_holds_the_transfer_until_it_is_back(market: Market) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    market.machine.endpoint.holding = True
+    await capability(market, "inactive")
+    await market.machine.advance(days=9)
+    market.machine.endpoint.holding = False
+    kept = market.machine.endpoint.kept
+    await market.machine.endpoint.deliver([one for one in kept if not one.type.startswith("account")])
+    await market.machine.quiet()
+
+    [row] = await market.transfers(payment)
+    assert row.status == "PENDING"
+    assert row.reason
+    assert await sent(market) == []
+
+    await capability(market, "active")
+    await market.machine.quiet()
+
+    [row] = await market.transfers(payment)
+    assert (row.status, row.reason) == ("SENT", None)
+    assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_many_workers_at_once_send_once(market: Market) -> None:
+    await market.seller("A")
+    for _ in range(4):
+        await market.sale(market.line("A", 5000))
+    await market.machine.control("clock", {"advance_seconds": 9 * 86_400})
+    await market.machine.shift(9 * 86_400)
+    await market.machine.delivered()
+    services, platform = market.machine.services, market.platform
+
+    await market.machine.work()  # the events' handlers: now everything is released
+    await asyncio.gather(*(execute_transfers(services, platform) for _ in range(4)))
+    await market.machine.sweep()
+
+    assert await sent(market) == [NET] * 4
+    assert market.machine.line.count(CALL) == 4
+    assert [row.status for row in await market.transfers()] == ["SENT"] * 4
+    await market.prove()
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["before the call", "after the call"])
+async def test_a_killed_worker_is_taken_over_from(market: Market, executed: bool) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    held = market.machine.line.hold(CALL, executed=executed)
+    working = asyncio.create_task(market.machine.advance(days=9))
+    await held.reached.wait()
+    await kill(working)
+    market.machine.line.mend()
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"]
+    assert len(await sent(market)) == executed
+
+    await market.machine.sweep()
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"], "the dead worker's lease holds"
+    await market.machine.advance(seconds=4 * 60)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    assert await sent(market) == [NET]
+    assert market.machine.line.count(CALL) == (1 if executed else 2)
+    await market.prove()
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["not done", "done"])
+async def test_after_a_day_the_look_up_alone_keeps_it_once(market: Market, executed: bool) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    held = market.machine.line.hold(CALL, executed=executed)
+    working = asyncio.create_task(market.machine.advance(days=9))
+    await held.reached.wait()
+    await kill(working)
+    market.machine.line.mend()
+
+    await market.machine.advance(days=2)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_lost_answers_and_a_refused_look_up_send_once(market: Market) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    market.machine.line.lose_answer(CALL)
+    await market.machine.advance(days=9)
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"]
+    assert await sent(market) == [NET]
+
+    market.machine.line.refuse("GET /v1/transfers", status=401)
+    await market.machine.advance(seconds=60)
+    await market.machine.advance(days=1)
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"]
+    market.machine.line.mend()
+    await market.machine.advance(days=1)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_a_refusal_by_the_provider_is_told_with_its_reason(market: Market) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    market.machine.line.refuse(CALL, status=400)
+    await market.machine.advance(days=9)
+
+    [row] = await market.transfers(payment)
+    assert row.status == "REFUSED"
+    assert row.reason == "Something went wrong on the line."
+    assert (await market.books())["seller:A:payable", "EUR"] == NET
+    await market.prove()
+
+
+async def test_the_provider_comes_back(market: Market) -> None:
+    await market.seller("A")
+    payment = await released(market)
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"]
+
+    await market.machine.advance(seconds=60)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_a_seller_who_earned_nothing_gets_no_transfer(machine: Machine) -> None:
+    market = await machine.platform(fee_rule=replace(FEE_RULE, percent=Decimal(100)))
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    await machine.advance(days=9)
+
+    assert (await market.payment(payment)).seller_net == 0
+    assert await market.transfers(payment) == []
+    await market.prove()
+
+
+async def capability(market: Market, status: str) -> None:
+    account = (await market.seller_row("A")).provider_account
+    await market.machine.control(f"accounts/{account}/capability", {"name": "transfers", "status": status})
+
+
+async def kill(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def market_name(market: Market, seller: object) -> str:
+    return next(name for name, id in market.sellers.items() if id == seller)
