@@ -101,6 +101,7 @@ def check_table(title: str, checks: "list[Check]") -> Table:
 
 def statement(
     seller: Annotated[str, Parameter(help="Id (sel_...) or external reference of the seller.")],
+    /,
     *,
     currency: Annotated[str | None, Parameter(help="Currency; default: the platform's.")] = None,
     since: Annotated[str, Parameter(help="First day, such as 2026-11-01.")] = "2000-01-01",

@@ -47,6 +47,7 @@ def serve_sandbox(
 @clock.command
 def advance(
     shift: str,
+    /,
     *,
     data: Annotated[Path | None, Parameter(help="Data folder of the running machine.")] = None,
 ) -> None:

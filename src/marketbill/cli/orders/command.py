@@ -32,6 +32,7 @@ def _column(meaning: str) -> Parameter:
 
 def import_orders(
     file: Annotated[Path, Parameter(help="The CSV file, with a header.")],
+    /,
     *,
     platform: Annotated[str | None, Parameter(help="Name or id of the platform; not needed when there is one.")] = None,
     order_column: Annotated[str, _column("the order's id, the same on each of its rows")] = "order_id",
