@@ -136,7 +136,10 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_was(market: Market, t
     await prove(market)
 
 
-async def test_while_the_provider_is_away_orders_are_left_to_the_workers(market: Market, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("away_s", "paid_anew"), [(120, 0), (3600, 1)])
+async def test_while_the_provider_is_away_orders_are_left_to_the_workers(
+    market: Market, tmp_path: Path, away_s: int, paid_anew: int
+) -> None:
     await imported(market, orders(tmp_path, "o0,1,p,s,5.00,0,EUR"))
     read = orders(tmp_path, "o0,1,p,s,5.00,0,EUR", "o1,1,p,s,12.00,0,EUR")
     market.machine.line.refuse("POST /v1/payment_intents", status=500)
@@ -144,10 +147,10 @@ async def test_while_the_provider_is_away_orders_are_left_to_the_workers(market:
     assert (outcome.left_to_workers, outcome.transferred) == (1, 1)
     assert outcome.stuck == {"not settled (created)": 1}
     market.machine.line.mend()
-    await market.machine.advance(seconds=3600)
+    await market.machine.advance(seconds=away_s)
 
     again = await imported(market, read)
-    assert (again.created, again.existed, again.transferred) == (0, 2, 2)
+    assert (again.created, again.existed, again.transferred) == (paid_anew, 2 - paid_anew, 2)
     assert len(await market.charges()) == 2
     await prove(market)
 

@@ -21,6 +21,8 @@ BATCH_MAX = 50
 SETTLES_WITHIN = timedelta(minutes=2)
 #: A buyer who is gone is not charged: after this the provider is only asked whether it charged.
 BUYER_WAITS = timedelta(minutes=10)
+#: The code of a payment that failed because the provider, asked later, had never heard of it.
+NEVER_RECEIVED = "never_received"
 
 _UNSETTLED = (
     select(payment)
@@ -68,7 +70,7 @@ async def _resolve(services: Services, platform: PlatformId, provider: Provider,
     async with services.db.write(platform) as scope:
         locked = await load(scope, PaymentId(row.id), lock=True)
         if state is None:
-            never = Refused(Failure(None, "never_received", "The provider never received this payment."))
+            never = Refused(Failure(None, NEVER_RECEIVED, "The provider never received this payment."))
             await intents.record_refusal(scope, intent, never)
             await record_no(scope, locked, never)
         else:

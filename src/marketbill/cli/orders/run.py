@@ -25,6 +25,7 @@ from marketbill.payments import checkout, delivery
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import PaymentStatus, payment
 from marketbill.payments.order import OrderLine
+from marketbill.payments.resolve import NEVER_RECEIVED
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.model import provider_credential
@@ -45,7 +46,12 @@ _WATCH_PAUSE_S = 0.5
 Item = TypeVar("Item")
 
 _EXISTING = select(
-    payment.c.id, payment.c.reference, payment.c.status, payment.c.delivered_at, payment.c.hold_from
+    payment.c.id,
+    payment.c.reference,
+    payment.c.status,
+    payment.c.delivered_at,
+    payment.c.hold_from,
+    payment.c.decline,
 ).where(
     payment.c.platform_id == bindparam("platform"), payment.c.reference == bindparam("names", type_=ARRAY(Text)).any_()
 )
@@ -133,6 +139,8 @@ class OrderRun:
         self._actor = Actor(Role.SERVICE, "import", platform)
         self._outcome = Outcome()
         self._sellers: dict[str, str] = {}
+        #: By order, payments that never reached the provider: the order is paid with another.
+        self._tries: Counter[str] = Counter()
         self._watch: dict[UUID, FileOrder] = {}
         self._delivered_counts = False
         self._orders: Sequence[FileOrder] = ()
@@ -171,7 +179,10 @@ class OrderRun:
         for names in _chunks([order.id for order in orders]):
             async with self._services.db.read(self._platform) as scope:
                 for row in await scope.rows(_EXISTING, {"platform": self._platform, "names": names}):
-                    found[row.reference] = row
+                    if row.status == PaymentStatus.FAILED and row.decline["code"] == NEVER_RECEIVED:
+                        self._tries[row.reference] += 1
+                    else:
+                        found[row.reference] = row
         return found
 
     async def _make_sellers(self, wanted: set[str], country: str) -> None:
@@ -209,7 +220,8 @@ class OrderRun:
             await self._onboarding.complete(account)
 
     async def _pay(self, order: FileOrder) -> None:
-        key = f"import:{public_id('platform', self._platform)}:{order.id}"
+        tries = self._tries[order.id]
+        key = f"import:{public_id('platform', self._platform)}:{order.id}{f':{tries + 1}' if tries else ''}"
         draft = PaymentDraft(
             currency=order.currency,
             lines=list(self._lines(order)),
