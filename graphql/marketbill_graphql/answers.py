@@ -7,6 +7,7 @@ import orjson
 import structlog
 from graphql import GraphQLError
 from starlette.responses import Response
+from strawberry.utils.str_converters import to_camel_case
 
 from marketbill.errors import ErrorCode, Refusal
 from marketbill_graphql.errors import InsufficientFunds, user_error
@@ -102,6 +103,5 @@ def _told(refusal: Refusal) -> dict[str, Any]:
         return extensions
     for name, value in vars(error).items():
         if name not in _BASE_FIELDS and value is not None:
-            head, *rest = name.split("_")
-            extensions[head + "".join(word.title() for word in rest)] = value
+            extensions[to_camel_case(name)] = value
     return extensions

@@ -1,4 +1,4 @@
-"""The books, read: accounts, journal entries, postings, movements and the trial balance."""
+"""The books, read: accounts, journal entries, postings and movements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -160,27 +160,6 @@ class AccountMovement:
         return await _load_account(info.context, self.movement.counter_account_id)
 
 
-@declare.output(PLATFORM_READERS)
-class TrialBalanceRow:
-    """The accounts of one family (`seller:*:payable` stands for every seller's)."""
-
-    code: str
-    kind: AccountKind
-    accounts: int = strawberry.field(description="How many accounts.")
-    debit: Money
-    credit: Money
-
-
-@declare.output(PLATFORM_READERS)
-class TrialBalance:
-    """All accounts of one currency; `debit` equals `credit`, or the books are broken."""
-
-    currency: CurrencyCode
-    rows: list[TrialBalanceRow]
-    debit: Money
-    credit: Money
-
-
 @declare.lookup
 class LedgerAccountLookup:
     """How to find an account."""
@@ -282,28 +261,6 @@ class LedgerQueries:
             node=_entry,
             position=lambda entry: Position((entry.number,), entry.id),
         )
-
-    @declare.query(PLATFORM_READERS)
-    async def trial_balance(self, info: Info) -> list[TrialBalance]:
-        """What all accounts hold together, by currency."""
-        return [
-            TrialBalance(
-                currency=CurrencyCode(balance.currency),
-                rows=[
-                    TrialBalanceRow(
-                        code=row.code,
-                        kind=row.kind,
-                        accounts=row.accounts,
-                        debit=amount(row.debit, balance.currency),
-                        credit=amount(row.credit, balance.currency),
-                    )
-                    for row in balance.rows
-                ],
-                debit=amount(balance.debit, balance.currency),
-                credit=amount(balance.credit, balance.currency),
-            )
-            for balance in await info.context.read(balances.trial_balance)
-        ]
 
 
 async def entries_of(context: Context, source: UUID) -> list[JournalEntry]:

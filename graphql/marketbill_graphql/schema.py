@@ -8,29 +8,44 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
+from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
+from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
+from marketbill_graphql.fee_rules import FeeRule, FeeRuleCommands
 from marketbill_graphql.ledger import LedgerQueries, Posting
 from marketbill_graphql.nodes import NodeQueries
-from marketbill_graphql.payments import PaymentCommands, PaymentQueries
+from marketbill_graphql.payments import PaymentQueries
 from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
-from marketbill_graphql.platforms import ApiKey, FeeRule, PlatformCommands, PlatformQueries
+from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
 from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
 from marketbill_graphql.transfers import TransferQueries
+from marketbill_graphql.trial_balance import TrialBalanceQueries
 
 _QUERIES = (
     PlatformQueries,
+    ApiKeyQueries,
     NodeQueries,
     SellerQueries,
     BuyerQueries,
     PaymentQueries,
+    CheckoutQueries,
     TransferQueries,
     PayoutQueries,
     LedgerQueries,
+    TrialBalanceQueries,
     StatementQueries,
 )
-_COMMANDS = (PlatformCommands, SellerCommands, BuyerCommands, PaymentCommands, PayoutCommands)
+_COMMANDS = (
+    PlatformCommands,
+    ApiKeyCommands,
+    FeeRuleCommands,
+    SellerCommands,
+    BuyerCommands,
+    CheckoutCommands,
+    PayoutCommands,
+)
 
 
 @cache

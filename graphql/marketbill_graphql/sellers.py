@@ -19,9 +19,9 @@ from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER
 from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import AnyMutationError, ProviderRefused, RefusalsAsData
+from marketbill_graphql.fields import given
 from marketbill_graphql.money import Money, amount
 from marketbill_graphql.nodes import Node, finds, or_null
-from marketbill_graphql.platforms import given
 from marketbill_graphql.scalars import CurrencyCode
 
 PARTIES = PLATFORM_READERS | SELLER

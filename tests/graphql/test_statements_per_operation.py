@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from marketbill import services
+
 from .market import Market
 from .test_payments import basket
 
@@ -22,8 +24,9 @@ BOOKS = """query($first: Int!) { ledgerAccounts(first: $first) { nodes {
 
 
 @pytest.fixture
-async def busy(market: Market) -> Market:
-    """A market with sales of several sellers to a buyer, booked and transferred."""
+async def busy(market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
+    """A market with sales of several sellers to a buyer, booked and transferred. Its keys stay remembered."""
+    monkeypatch.setattr(services, "KEY_FRESH_SECONDS", 3600.0)
     await market.connect_provider()
     anna, bert = await market.onboarded("Anna"), await market.onboarded("Bert")
     buyer = (await market.operator.do("buyerCreate", "buyer { id }", name="Bo"))["buyer"]["id"]
