@@ -14,12 +14,27 @@ from marketbill.cli.failure import CommandRefused, WrongUse
 _SHIFT = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
-sandbox = App(name="sandbox", help_format="plaintext")
-clock = App(name="clock", help="The sandbox's clock.")
-sandbox.command(clock)
+_HELP = """Serve the sandbox provider, or move its clock.
+
+The sandbox is a payment provider that speaks Stripe's wire and moves no real money. Point marketbill to it with
+SANDBOX_URL. Refuses to run when STRIPE_SECRET_KEY is set.
+
+Example: marketbill sandbox --port 8001 --state sandbox.db
+"""
 
 
-@sandbox.default
+def __getattr__(name: str) -> App:
+    # Made anew for each use: where it is only listed, it is given a shorter help.
+    if name != "sandbox":
+        raise AttributeError(name)
+    app = App(name="sandbox", help=_HELP, help_format="plaintext")
+    clock = App(name="clock", help="The sandbox's clock.")
+    app.command(clock)
+    clock.command(advance)
+    app.default(serve_sandbox)
+    return app
+
+
 def serve_sandbox(
     *,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
@@ -28,12 +43,7 @@ def serve_sandbox(
         Path | None, Parameter(help="File that keeps its state; without one it forgets all at its end.")
     ] = None,
 ) -> None:
-    """Serve the sandbox: a payment provider that speaks Stripe's wire and moves no real money.
-
-    Point marketbill to it with SANDBOX_URL. Refuses to run when STRIPE_SECRET_KEY is set.
-
-    Example: marketbill sandbox --port 8001 --state sandbox.db
-    """
+    """Serve the sandbox until it is asked to stop."""
     refuse_with_stripe("the sandbox does not run")
     from marketbill.cli.programs import listen, serve
     from marketbill.sandbox.app import create_app
@@ -44,7 +54,6 @@ def serve_sandbox(
     serve(app, listening, log_level=os.environ.get("LOG_LEVEL", "INFO"))
 
 
-@clock.command
 def advance(
     shift: str,
     /,
