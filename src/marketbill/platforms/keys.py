@@ -54,6 +54,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, name
     check_usable(name, path=("name",))
     if not 1 <= len(name) <= _NAME_LENGTH_MAX:
         raise InvalidInput("A key needs a name of 1 to 100 characters.", path=("name",), constraint="1..100 characters")
+    if role not in KEY_ROLES:
+        raise InvalidInput("A key is for a backend.", path=("role",), constraint=", ".join(KEY_ROLES))
     platform = tenant(actor)
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(

@@ -55,7 +55,7 @@ async def verify(services: Services, token: str) -> Actor:
             issuer=_ISSUER,
             options={"require": ["exp", "iat", "sub", "plt", "role"]},
         )
-        platform = PlatformId(parse_id("platform", claims["plt"]))
+        platform = PlatformId(parse_id("platform", str(claims["plt"])))
         if claims["role"] == Role.SELLER:
             seller = SellerId(parse_id("seller", claims["sub"]))
             return Actor(Role.SELLER, claims["sub"], platform, seller=seller)
