@@ -60,15 +60,19 @@ class Endpoint:
             self.receiver = Receiver(self.services.db, self.services.vault)
         return await self.receiver.receive(delivery.platform, delivery.raw, delivery.signature, clock.now())
 
-    async def signed(self, platform: PlatformId, event: Mapping[str, Any], *, at: int | None = None) -> Delivery:
-        """An event as the provider would sign it for this platform, now or at another second."""
+    async def secrets(self, platform: PlatformId) -> tuple[str, str]:
+        """The signing secrets that the platform keeps: of its own events, and of its connected accounts'."""
         assert self.services is not None
         async with self.services.db.read(platform) as scope:
             credentials = await webhook_credentials(self.services.vault, scope)
         assert credentials is not None
+        return credentials.secrets
+
+    async def signed(self, platform: PlatformId, event: Mapping[str, Any], *, at: int | None = None) -> Delivery:
+        """An event as the provider would sign it for this platform, now or at another second."""
         raw = orjson.dumps(event)
         moment = int(clock.now().timestamp()) if at is None else at
-        return Delivery(platform, raw, signature(credentials.secrets[0], raw, moment))
+        return Delivery(platform, raw, signature((await self.secrets(platform))[0], raw, moment))
 
     async def _hook(self, request: Request) -> PlainTextResponse:
         platform = PlatformId(parse_id("platform", request.path_params["platform"]))
