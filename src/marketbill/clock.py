@@ -1,4 +1,4 @@
-"""Time: one clock for a process, aware UTC only. The platform's time can be moved in the sandbox (see `db.Scope.now`)."""
+"""Time: one clock for a process, aware UTC only. A platform's time can be moved in the sandbox (`db.Scope.now`)."""
 
 from datetime import UTC, datetime
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import BigInteger, Column, Executable, MetaData, Row, String, Table, Uuid, text
+from sqlalchemy import BigInteger, Column, Connection, Executable, MetaData, Row, String, Table, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from marketbill import clock
 from marketbill.errors import Unavailable
 from marketbill.ids import PlatformId
+from marketbill.prepared import Prepared
 
 metadata = MetaData(
     naming_convention={
@@ -39,6 +40,8 @@ metadata = MetaData(
 Instant = TIMESTAMP(timezone=True)
 Minor = BigInteger
 Currency = String(3)
+
+Statement = Executable | Prepared
 
 _SCOPE = text(
     "select set_config('app.platform_id', :platform, true),"
@@ -68,18 +71,33 @@ class Scope:
         self.platform = platform
         self.now = now
 
-    async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    async def rows(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        if isinstance(statement, Prepared):
+            return await statement.rows(self._sync, values)
         return (await self.connection.execute(statement, values)).all()
 
-    async def first(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any] | None:
+    async def first(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        if isinstance(statement, Prepared):
+            return next(iter(await statement.rows(self._sync, values)), None)
         return (await self.connection.execute(statement, values)).first()
 
-    async def one(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any]:
+    async def one(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row[Any]:
         """The only row of a statement that always has one."""
+        if isinstance(statement, Prepared):
+            [row] = await statement.rows(self._sync, values)
+            return row
         return (await self.connection.execute(statement, values)).one()
 
-    async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:
-        return (await self.connection.execute(statement, values)).scalar()
+    async def scalar(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Any:
+        row = await self.first(statement, values)
+        return None if row is None else row[0]
+
+    @property
+    def _sync(self) -> Connection:
+        # Opening the scope has executed a statement, so the driver's connection is in the transaction already.
+        connection = self.connection.sync_connection
+        assert connection is not None
+        return connection
 
 
 class ReadScope(Scope):
@@ -90,9 +108,13 @@ class WriteScope(Scope):
     """A transaction that may write. Whoever opens it is the use case; nothing below it commits."""
 
     async def run(
-        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+        self, statement: Statement, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> int:
         """Executes a statement that returns no rows; gives the number of rows it touched (-1 for many value sets)."""
+        if isinstance(statement, Prepared):
+            if isinstance(values, Sequence):
+                raise TypeError("a prepared statement takes one set of values")
+            return await statement.run(self._sync, values)
         return (await self.connection.execute(statement, values)).rowcount
 
 
@@ -155,6 +177,8 @@ async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncG
                 yield connection
     except _AWAY as error:
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+    except _LOST as error:
+        raise Unavailable("The connection to the database was lost; try again in a moment.") from error
     except DBAPIError as error:
         if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, _LOST):
             raise Unavailable("The connection to the database was lost; try again in a moment.") from error

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Row, Text, bindparam, select, text, update
 from marketbill.db import Scope, SystemScope, WriteScope
 from marketbill.events.model import inbox_event
 from marketbill.ids import PlatformId
+from marketbill.prepared import prepared
 from marketbill.provider.port import ProviderEvent
 
 CLAIM_LIMIT_MAX = 500
@@ -37,8 +38,9 @@ class StoredEvent:
     attempts: int
 
 
-_STORE = text(
-    """
+_STORE = prepared(
+    text(
+        """
     insert into inbox_event
       (platform_id, id, type, account, object_id, raw, occurred_at, received_at, attempts, next_attempt_at)
     select :platform, event.*, :now, 0, :now
@@ -47,9 +49,11 @@ _STORE = text(
     on conflict do nothing
     returning id
     """
+    )
 )
-_CLAIM = text(
-    """
+_CLAIM = prepared(
+    text(
+        """
     with due as (
       select id from inbox_event
       where platform_id = :platform and next_attempt_at <= :now
@@ -60,8 +64,9 @@ _CLAIM = text(
     from due where e.platform_id = :platform and e.id = due.id
     returning e.id, e.type, e.account, e.object_id, e.raw, e.occurred_at, e.attempts
     """
+    )
 )
-_HANDLED = (
+_HANDLED = prepared(
     update(inbox_event)
     .where(
         inbox_event.c.platform_id == bindparam("platform"),

@@ -13,10 +13,14 @@ from sqlalchemy import ARRAY, Uuid, bindparam, insert, text
 from marketbill.db import SystemScope, WriteScope
 from marketbill.events.model import outbox_message
 from marketbill.ids import PlatformId, new_id
+from marketbill.prepared import prepared
 
 TAKE_LIMIT = 500
 
 _INSERT = insert(outbox_message)
+_INSERT_ONE = prepared(
+    insert(outbox_message).values({column.name: bindparam(column.name) for column in outbox_message.c})
+)
 _TAKE = text(
     """
     select platform_id, id, actor, arguments from outbox_message
@@ -43,7 +47,7 @@ class Job:
 
 async def enqueue(scope: WriteScope, actor: str, *arguments: str, after: timedelta | None = None) -> None:
     """Owes a job from `after` on (default: at once). It may run more than once, and equal jobs may be run as one."""
-    await scope.run(_INSERT, _row(scope.platform, actor, arguments, scope.now, after))
+    await scope.run(_INSERT_ONE, _row(scope.platform, actor, arguments, scope.now, after))
 
 
 async def enqueue_for(

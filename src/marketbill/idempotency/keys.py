@@ -22,6 +22,7 @@ from marketbill.db import Database, SystemScope, WriteScope
 from marketbill.errors import IdempotencyConflict, InvalidInput, Refusal
 from marketbill.idempotency.model import idempotency_key
 from marketbill.ids import PlatformId
+from marketbill.prepared import prepared
 from marketbill.text import check_usable
 
 KEY_LENGTH_MAX = 255
@@ -47,22 +48,24 @@ class Claim:
     taken_over: bool = False
 
 
-_INSERT = text(
-    """
+_INSERT = prepared(
+    text(
+        """
     insert into idempotency_key (platform_id, actor, operation, key, body_hash, subject_id, claimed_at)
     values (:platform, :actor, :operation, :key, :body_hash, :subject, :now)
     on conflict do nothing
     """
-).bindparams(bindparam("subject", type_=Uuid))
+    ).bindparams(bindparam("subject", type_=Uuid))
+)
 _THIS = (
     (idempotency_key.c.platform_id == bindparam("platform"))
     & (idempotency_key.c.actor == bindparam("by"))
     & (idempotency_key.c.operation == bindparam("what"))
     & (idempotency_key.c.key == bindparam("named"))
 )
-_LOCK = select(idempotency_key).where(_THIS).with_for_update()
+_LOCK = prepared(select(idempotency_key).where(_THIS).with_for_update())
 _TAKE_OVER = update(idempotency_key).where(_THIS).values(claimed_at=bindparam("now"))
-_FINISH = (
+_FINISH = prepared(
     update(idempotency_key)
     .where(_THIS)
     .values(outcome=bindparam("result", type_=idempotency_key.c.outcome.type), finished_at=bindparam("now"))

@@ -28,6 +28,7 @@ from marketbill.ledger.entry import (
     Result,
     Source,
 )
+from marketbill.prepared import prepared
 
 __all__ = [
     "AccountFull",
@@ -42,8 +43,8 @@ __all__ = [
     "post_all",
 ]
 
-_LOCK_HEAD = text(
-    "select entries, postings, blocks, hash from ledger_head where platform_id = :platform for no key update"
+_LOCK_HEAD = prepared(
+    text("select entries, postings, blocks, hash from ledger_head where platform_id = :platform for no key update")
 )
 _OPEN_HEAD = text(
     "insert into ledger_head (platform_id, entries, postings, blocks, hash)"
@@ -52,8 +53,9 @@ _OPEN_HEAD = text(
 # One round trip for both reads; the columns that the other half lacks are null. A lateral join with a limit is an index
 # probe for each name whatever the planner believes: on tables that grew faster than their statistics it would rather
 # walk through every row of the platform.
-_READ = text(
-    """
+_READ = prepared(
+    text(
+        """
     select a.id, a.code, a.currency, a.kind, a.side, a.guard, a.debits, a.credits, a.latest_effective_at,
            cast(null as bytea) as body_hash
     from unnest(cast(:codes as text[]), cast(:currencies as text[])) as wanted (code, currency)
@@ -69,10 +71,12 @@ _READ = text(
       select * from journal_entry e where e.platform_id = :platform and e.key = wanted.key limit 1
     ) as e
     """
+    )
 )
 # Every account goes through its primary key (`on conflict`), opened or not, for the same reason.
-_WRITE = text(
-    """
+_WRITE = prepared(
+    text(
+        """
     with moved as (
       insert into ledger_account (platform_id, id, code, currency, kind, side, seller_id, guard, debits, credits,
                                   latest_effective_at, opened_at)
@@ -109,6 +113,7 @@ _WRITE = text(
     update ledger_head set entries = :last_entry, postings = :last_posting, blocks = :block, hash = :hash
     where platform_id = :platform
     """
+    )
 )
 
 

@@ -25,6 +25,7 @@ from marketbill.payments.model import PaymentStatus, payment
 from marketbill.payments.order import OrderLine, plan_order
 from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
+from marketbill.prepared import prepared
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import INTENT_METADATA, Declined, PaymentState, Provider, Refused, Unknown
@@ -33,9 +34,9 @@ from marketbill.text import check_usable
 
 CREATE_PAYMENT = "create_payment"
 _ONE = (payment.c.platform_id == bindparam("platform")) & (payment.c.id == bindparam("payment"))
-_LOAD = select(payment).where(_ONE)
-_LOCK = _LOAD.with_for_update()
-_RECORD = (
+_LOAD = prepared(select(payment).where(_ONE))
+_LOCK = prepared(select(payment).where(_ONE).with_for_update())
+_RECORDED = (
     update(payment)
     .where(_ONE)
     .values(
@@ -49,7 +50,8 @@ _RECORD = (
     )
     .returning(payment)
 )
-_RECORD_FIRST = _RECORD.where(payment.c.status == PaymentStatus.CREATED.value)
+_RECORD = prepared(_RECORDED)
+_RECORD_FIRST = prepared(_RECORDED.where(payment.c.status == PaymentStatus.CREATED.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from marketbill.db import WriteScope
 from marketbill.ids import PaymentId, new_id, parse_id
 from marketbill.payments.model import PaymentStatus, payment
 from marketbill.payments.order import PlannedOrder
+from marketbill.prepared import prepared
 
-_KEEP = (
+_KEEP = prepared(
     text(
         """
         with kept as (

@@ -15,6 +15,7 @@ from marketbill.platforms.fee_rule import rule_of
 from marketbill.platforms.model import fee_rule as fee_rule_table
 from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
+from marketbill.prepared import prepared
 from marketbill.provider.stripe.units import to_stripe_charge
 from marketbill.rules.basket import LINES_MAX, Basket, BasketEmpty, BasketLine, TooManyLines
 from marketbill.rules.plan import SplitPlan
@@ -27,7 +28,7 @@ EXTERNAL_REFS_MAX = 10
 _REF_LENGTH_MAX = 200
 
 # The newest fee rule, the platform and its provider key in one statement: this is the hot path.
-_TERMS = (
+_TERMS = prepared(
     select(
         platform_table.c.country,
         platform_table.c.fee_tax_rate,

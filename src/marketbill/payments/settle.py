@@ -19,6 +19,7 @@ from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
 from marketbill.payments import booking
 from marketbill.payments.model import PaymentStatus, payment, payment_share
+from marketbill.prepared import prepared
 from marketbill.provider.port import BalanceTransaction
 from marketbill.services import Services
 
@@ -26,13 +27,13 @@ from marketbill.services import Services
 BATCH_MAX = 200
 _ROUNDS_MAX = 500
 
-_LOCKED = (
+_LOCKED = prepared(
     select(payment)
     .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_())
     .order_by(payment.c.id)
     .with_for_update()
 )
-_SHARES = (
+_SHARES = prepared(
     select(payment_share)
     .where(
         payment_share.c.platform_id == bindparam("platform"),
@@ -40,7 +41,7 @@ _SHARES = (
     )
     .order_by(payment_share.c.payment_id, payment_share.c.seller_id)
 )
-_FUNDS_DUE = (
+_FUNDS_DUE = prepared(
     select(payment)
     .where(
         payment.c.platform_id == bindparam("platform"),
@@ -52,7 +53,7 @@ _FUNDS_DUE = (
     .limit(BATCH_MAX)
     .with_for_update(skip_locked=True)
 )
-_RELEASE_DUE = (
+_RELEASE_DUE = prepared(
     select(payment)
     .where(
         payment.c.platform_id == bindparam("platform"),

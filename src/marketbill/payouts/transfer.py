@@ -21,6 +21,7 @@ from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment, payment_share
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.platforms.credentials import provider_of
+from marketbill.prepared import prepared
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent, IntentDraft
 from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer
@@ -36,7 +37,7 @@ BATCH_MAX = 100
 CALLS_MAX = 8
 _ROUNDS_MAX = 200
 
-_RELEASED = (
+_RELEASED = prepared(
     select(payment.c.id, payment.c.currency, payment.c.provider_charge)
     .where(
         payment.c.platform_id == bindparam("platform"),
@@ -47,7 +48,7 @@ _RELEASED = (
     .limit(BATCH_MAX)
     .with_for_update(skip_locked=True)
 )
-_SHARES = (
+_SHARES = prepared(
     select(payment_share.c.payment_id, payment_share.c.seller_id, payment_share.c.seller_net, seller.c.provider_account)
     .add_columns(seller.c.transfers)
     .join(
@@ -60,7 +61,7 @@ _SHARES = (
         payment_share.c.seller_net > 0,
     )
 )
-_PLANNED = (
+_PLANNED = prepared(
     update(payment)
     .where(
         payment.c.platform_id == bindparam("platform"),
@@ -69,7 +70,7 @@ _PLANNED = (
     .values(transfers_planned_at=bindparam("now"))
 )
 _INSERT = insert(transfer)
-_HELD = (
+_HELD = prepared(
     select(transfer, seller.c.provider_account)
     .join(seller, (seller.c.platform_id == transfer.c.platform_id) & (seller.c.id == transfer.c.seller_id))
     .where(
@@ -87,17 +88,21 @@ _UNHOLD = (
         status=TransferStatus.PENDING.value, reason=None, intent_id=bindparam("intent"), updated_at=bindparam("now")
     )
 )
-_BY_IDS = select(transfer).where(
-    transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+_BY_IDS = prepared(
+    select(transfer).where(
+        transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+    )
 )
-_SENT = text(
-    """
+_SENT = prepared(
+    text(
+        """
     update transfer t set status = 'SENT', reason = null, provider_transfer = sent.provider_transfer, sent_at = :now,
       updated_at = :now
     from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[])) as sent (id, provider_transfer)
     where t.platform_id = :platform and t.id = sent.id
     """
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
+    ).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
+)
 _EXPLAIN = (
     update(transfer)
     .where(transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("transfer"))

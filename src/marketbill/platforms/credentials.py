@@ -13,10 +13,13 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PlatformId, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import provider_credential
+from marketbill.prepared import prepared
 from marketbill.provider.port import PlatformAccount, Provider, Refused, WebhookSecrets
 from marketbill.services import Services
 
-_SECRET_KEY = select(provider_credential.c.secret_key).where(provider_credential.c.platform_id == bindparam("platform"))
+_SECRET_KEY = prepared(
+    select(provider_credential.c.secret_key).where(provider_credential.c.platform_id == bindparam("platform"))
+)
 _WEBHOOK_CREDENTIALS = select(
     provider_credential.c.webhook_secret,
     provider_credential.c.connect_webhook_secret,
@@ -89,7 +92,7 @@ async def provider_connect(
 
 
 async def renew_webhooks(services: Services, platform: PlatformId) -> bool:
-    """Registers our webhook endpoints again, for an API that has moved to another PUBLIC_URL; False without credentials.
+    """Registers our webhook endpoints again, for an API that moved to another PUBLIC_URL; False without credentials.
 
     Raises ProviderUnavailable, ProviderRefused; what was kept stays then.
     """

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, insert, select, text, update
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Scope, SystemScope, WriteScope
 from marketbill.ids import PlatformId, new_id, public_id
+from marketbill.prepared import prepared
 from marketbill.provider.model import provider_intent
 from marketbill.provider.port import Declined, ProviderError, Refused, Unknown
 from marketbill.provider.retry import HELD_LONGEST, Action, Decision, decide
@@ -81,8 +82,18 @@ def intent_key(id: UUID, generation: int = 1) -> str:
     return f"mb_{public_id('provider intent', id)}" + (f"-{generation}" if generation > 1 else "")
 
 
-_INSERT = insert(provider_intent)
-_OPEN = provider_intent.c.status.in_(("OPEN", "UNKNOWN"))
+_INSERT = prepared(
+    text(
+        """
+        insert into provider_intent (platform_id, id, kind, subject_id, generation, request, status, attempts,
+                                     created_at, updated_at, sent_at, next_attempt_at)
+        select :platform, i.id, i.kind, i.subject_id, 1, i.request, 'OPEN', :attempts, :now, :now,
+               cast(:sent_at as timestamptz), :due_at
+        from jsonb_to_recordset(:intents) as i (id uuid, kind text, subject_id uuid, request jsonb)
+        """
+    ).bindparams(bindparam("intents", type_=JSONB))
+)
+_OPEN = (provider_intent.c.status == "OPEN") | (provider_intent.c.status == "UNKNOWN")
 _THIS = (provider_intent.c.platform_id == bindparam("platform")) & (provider_intent.c.id == bindparam("intent"))
 _BY_ID = select(provider_intent).where(_THIS)
 _BY_SUBJECTS = (
@@ -105,8 +116,9 @@ _TROUBLED = (
     .order_by(provider_intent.c.id.desc())
     .limit(bindparam("limit"))
 )
-_CLAIM = text(
-    """
+_CLAIM = prepared(
+    text(
+        """
     with due as (
       select id, sent_at from provider_intent
       where platform_id = :platform and kind = any(:kinds) and next_attempt_at <= :now
@@ -120,21 +132,24 @@ _CLAIM = text(
     returning i.id, i.kind, i.subject_id, i.generation, i.request, i.status, i.attempts, i.provider_id, i.last_error,
       i.created_at, due.sent_at
     """
-).bindparams(bindparam("kinds", type_=ARRAY(Text)))
-_SUCCEED = (
+    ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+)
+_SUCCEED = prepared(
     update(provider_intent)
     .where(_THIS, _OPEN)
     .values(status="SUCCEEDED", provider_id=bindparam("provider_id"), next_attempt_at=None, updated_at=bindparam("now"))
 )
-_SUCCEED_MANY = text(
-    """
+_SUCCEED_MANY = prepared(
+    text(
+        """
     update provider_intent i
     set status = 'SUCCEEDED', provider_id = done.provider_id, next_attempt_at = null, updated_at = :now
     from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[])) as done (id, provider_id)
     where i.platform_id = :platform and i.id = done.id and i.status in ('OPEN', 'UNKNOWN')
     returning i.id
     """
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
+    ).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
+)
 _END = (
     update(provider_intent)
     .where(_THIS, _OPEN)
@@ -214,41 +229,36 @@ async def open_intents(scope: WriteScope, drafts: Sequence[IntentDraft], *, send
     """Many at once, in one statement; see `open_intent`."""
     if not drafts:
         return []
-    sent_at = scope.now if send_now else None
-    due_at = scope.now + CALLER_LEASE if send_now else scope.now
-    rows = [
+    opened = [(new_id(), draft) for draft in drafts]
+    await scope.run(
+        _INSERT,
         {
-            "platform_id": scope.platform,
-            "id": new_id(),
-            "kind": draft.kind,
-            "subject_id": draft.subject_id,
-            "generation": 1,
-            "request": dict(draft.request),
-            "status": "OPEN",
+            "platform": scope.platform,
             "attempts": 1 if send_now else 0,
-            "created_at": scope.now,
-            "updated_at": scope.now,
-            "sent_at": sent_at,
-            "next_attempt_at": due_at,
-        }
-        for draft in drafts
-    ]
-    await scope.run(_INSERT, rows)
+            "now": scope.now,
+            "sent_at": scope.now if send_now else None,
+            "due_at": scope.now + CALLER_LEASE if send_now else scope.now,
+            "intents": [
+                {"id": str(id), "kind": draft.kind, "subject_id": str(draft.subject_id), "request": draft.request}
+                for id, draft in opened
+            ],
+        },
+    )
     return [
         Intent(
-            id=row["id"],
-            kind=row["kind"],
-            subject_id=row["subject_id"],
+            id=id,
+            kind=draft.kind,
+            subject_id=draft.subject_id,
             generation=1,
-            request=row["request"],
+            request=draft.request,
             status="OPEN",
-            attempts=row["attempts"],
+            attempts=1 if send_now else 0,
             provider_id=None,
             last_error=None,
             created_at=scope.now,
             sent_before=None,
         )
-        for row in rows
+        for id, draft in opened
     ]
 
 

@@ -14,6 +14,7 @@ from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateCon
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import SellerId, new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
+from marketbill.prepared import prepared
 from marketbill.rules.tax import SellerTax, vat_number_valid
 from marketbill.sellers import onboarding
 from marketbill.sellers.model import seller as table
@@ -21,8 +22,10 @@ from marketbill.services import Services
 from marketbill.text import check_usable
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_BY_IDS = select(table).where(
-    table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+_BY_IDS = prepared(
+    select(table).where(
+        table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
+    )
 )
 NAME_LENGTH_MAX = 200
 EXTERNAL_REF_LENGTH_MAX = 100
