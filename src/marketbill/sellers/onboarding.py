@@ -22,6 +22,7 @@ from marketbill.provider.intent import Intent
 from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, Provider
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
+from marketbill.text import check_usable
 
 _BY_ACCOUNTS = select(table).where(
     table.c.platform_id == bindparam("platform"),
@@ -44,6 +45,7 @@ async def link(services: Services, actor: Actor, *, id: str, return_url: str, re
     if actor.seller is not None and actor.seller != seller_id:
         raise NotFound("seller", id, path=("sellerId",))
     for field, url in (("returnUrl", return_url), ("refreshUrl", refresh_url)):
+        check_usable(url, path=(field,))
         if not url.startswith(("http://", "https://")) or len(url) > 2000:
             raise InvalidInput("This is not a web address.", path=(field,), constraint="https://…")
     row, provider = await _account(services, platform, seller_id)
@@ -89,7 +91,8 @@ async def refresh(services: Services, platform: PlatformId, accounts: Iterable[s
 async def _account(services: Services, platform: PlatformId, seller_id: SellerId) -> tuple[Row[Any], Provider]:
     """The seller with an account at the provider, made now if there was none. The intent's key makes it one account."""
     async with services.db.write(platform) as scope:
-        row = await _load(scope, seller_id)
+        # Locked, so that two who come at once use one intent and therefore one key.
+        row = await _load(scope, seller_id, lock=True)
         provider = await provider_of(services, scope)
         if row.provider_account is not None:
             return row, provider
@@ -141,8 +144,9 @@ def _columns(account: Account) -> dict[str, Any]:
     }
 
 
-async def _load(scope: Scope, seller_id: SellerId) -> Row[Any]:
-    row = await scope.first(select(table).where(table.c.platform_id == scope.platform, table.c.id == seller_id))
+async def _load(scope: Scope, seller_id: SellerId, *, lock: bool = False) -> Row[Any]:
+    statement = select(table).where(table.c.platform_id == scope.platform, table.c.id == seller_id)
+    row = await scope.first(statement.with_for_update() if lock else statement)
     if row is None:
         raise NotFound("seller", public_id("seller", seller_id), path=("sellerId",))
     return row
