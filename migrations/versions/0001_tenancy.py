@@ -50,8 +50,8 @@ grant select, insert, update on test_clock to marketbill_system;
 create table platform (
   platform_id uuid primary key,
   name text not null check (length(name) between 1 and 200),
-  country char(2) not null,
-  default_currency char(3) not null,
+  country varchar(2) not null,
+  default_currency varchar(3) not null,
   fee_tax_rate numeric(7, 4) not null check (fee_tax_rate between 0 and 100),
   hold_from text not null check (hold_from in ('CAPTURE', 'DELIVERY')),
   hold_days integer not null check (hold_days between 0 and 90),
