@@ -22,7 +22,7 @@ from marketbill.config import Settings
 from marketbill.events import outbox
 from marketbill.events.outbox import Job
 from marketbill.ids import PlatformId
-from marketbill.platforms import credentials, keys
+from marketbill.platforms import keys
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.platform import PlatformDraft
@@ -78,13 +78,7 @@ class Machine:
         operator = await keys.authenticate(self.services, made.operator_key)
         market = Market(self, PlatformId(made.platform.platform_id), operator, made.operator_key)
         if connected:
-            account = await self.control(
-                "platforms", {"country": country, "default_currency": currency.lower(), "name": name}
-            )
-            market.secret_key, market.provider_account = account["secret_key"], account["id"]
-            await credentials.provider_connect(
-                self.services, operator, idempotency_key=self.key(), secret_key=market.secret_key
-            )
+            await market.connect(country=country, currency=currency)
         return market
 
     def key(self) -> str:

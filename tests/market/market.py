@@ -19,6 +19,7 @@ from marketbill.payments.order import OrderLine
 from marketbill.payouts import payout as payouts
 from marketbill.payouts.model import transfer
 from marketbill.payouts.payout import PayoutDraft
+from marketbill.platforms import credentials
 from marketbill.sellers import seller as sellers
 from marketbill.sellers.seller import SellerDraft
 
@@ -40,6 +41,17 @@ class Market:
     secret_key: str = ""
     provider_account: str = ""
     sellers: dict[str, SellerId] = field(default_factory=dict)
+
+    async def connect(self, *, country: str = "NL", currency: str = "EUR") -> None:
+        """Gives the platform an account of its own at the sandbox, and its key."""
+        account = await self.machine.control("platforms", {"country": country, "default_currency": currency.lower()})
+        self.secret_key, self.provider_account = account["secret_key"], account["id"]
+        await credentials.provider_connect(
+            self.machine.services,
+            self.operator,
+            idempotency_key=self.machine.key(),
+            secret_key=self.secret_key,
+        )
 
     async def seller(
         self, name: str, *, country: str = "NL", vat_number: str | None = None, onboard: str | None = "complete"
