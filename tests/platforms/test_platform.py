@@ -139,7 +139,7 @@ async def test_a_key_belongs_to_its_platform(machine: Machine) -> None:
     made = await keys.create(machine.services, one.operator, idempotency_key="k", name="Backend", role="SERVICE")
     with pytest.raises(NotFound):
         await keys.revoke(machine.services, other.operator, idempotency_key="r", id=public_id("api key", made.key.id))
-    _, _, secret = made.secret.split("_")
+    _, _, secret = made.secret.split("_", 2)
     forged = f"mb_{public_id('platform', other.platform)[4:]}_{secret}"
     with pytest.raises(Unauthenticated):
         await keys.authenticate(machine.services, forged)
