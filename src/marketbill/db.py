@@ -6,6 +6,7 @@ security and fix the time of the transaction; a read scope is a READ ONLY transa
 Two roles stand behind them, `marketbill_app` and `marketbill_system`; neither can bypass row-level security.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from marketbill import clock
 from marketbill.errors import Unavailable
 from marketbill.ids import PlatformId
-from marketbill.prepared import Prepared
+from marketbill.prepared import Prepared, driver_of, prepared
 
 metadata = MetaData(
     naming_convention={
@@ -43,10 +44,7 @@ Currency = String(3)
 
 Statement = Executable | Prepared
 
-_SCOPE = text(
-    "select set_config('app.platform_id', :platform, true),"
-    " coalesce((select sum(shift_seconds) from test_clock), 0)::bigint"
-)
+_SHIFT = prepared(text("select coalesce(sum(shift_seconds), 0)::bigint from test_clock"))
 
 
 def platform_key() -> Column[Any]:
@@ -94,10 +92,7 @@ class Scope:
 
     @property
     def _sync(self) -> Connection:
-        # Opening the scope has executed a statement, so the driver's connection is in the transaction already.
-        connection = self.connection.sync_connection
-        assert connection is not None
-        return connection
+        return _sync(self.connection)
 
 
 class ReadScope(Scope):
@@ -136,49 +131,59 @@ class Database:
     @asynccontextmanager
     async def write(self, platform: PlatformId) -> AsyncGenerator[WriteScope]:
         """A read-write transaction, committed when the block ends well. Raises Unavailable without PostgreSQL."""
-        async with _transaction(self.app) as connection:
-            yield WriteScope(connection, platform, await _enter(connection, platform))
+        async with _transaction(self.app, "begin", platform) as connection:
+            yield WriteScope(connection, platform, await _now(connection))
 
     @asynccontextmanager
     async def read(self, platform: PlatformId) -> AsyncGenerator[ReadScope]:
         """A READ ONLY transaction. Raises Unavailable when PostgreSQL is not there."""
-        async with _transaction(self.app, readonly=True) as connection:
-            yield ReadScope(connection, platform, await _enter(connection, platform))
+        async with _transaction(self.app, "begin read only", platform) as connection:
+            yield ReadScope(connection, platform, await _now(connection))
 
     @asynccontextmanager
     async def system(self) -> AsyncGenerator[SystemScope]:
         """A transaction of no tenant. Raises Unavailable when PostgreSQL is not there."""
-        async with _transaction(self.control) as connection:
-            shift = await connection.scalar(text("select coalesce(sum(shift_seconds), 0)::bigint from test_clock"))
-            yield SystemScope(connection, clock.now() + timedelta(seconds=int(shift or 0)))
+        async with _transaction(self.control, "begin", None) as connection:
+            yield SystemScope(connection, await _now(connection))
 
     async def dispose(self) -> None:
         await self.app.dispose()
         await self.control.dispose()
 
 
-async def _enter(connection: AsyncConnection, platform: PlatformId) -> datetime:
-    row = (await connection.execute(_SCOPE, {"platform": str(platform)})).one()
-    return clock.now() + timedelta(seconds=row[1])
+async def _now(connection: AsyncConnection) -> datetime:
+    [shift] = await _SHIFT.rows(_sync(connection), None)
+    return clock.now() + timedelta(seconds=shift[0])
 
 
-#: How a database that is away shows itself, beside what SQLAlchemy wraps.
-_AWAY = (ConnectionError, TimeoutError, PoolTimeout, InterfaceError, asyncpg.CannotConnectNowError)
+def _sync(connection: AsyncConnection) -> Connection:
+    sync = connection.sync_connection
+    assert sync is not None, "the connection is open"
+    return sync
+
+
+#: How a database that is away, or went away, shows itself, beside what SQLAlchemy wraps.
+_AWAY = (ConnectionError, TimeoutError, PoolTimeout, InterfaceError, asyncpg.InterfaceError)
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
 
 @asynccontextmanager
-async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncGenerator[AsyncConnection]:
+async def _transaction(engine: AsyncEngine, begin: str, platform: PlatformId | None) -> AsyncGenerator[AsyncConnection]:
+    """Begins and names the tenant in one round trip: the engine is in autocommit, its transactions are begun here."""
+    opening = begin if platform is None else f"{begin}; select set_config('app.platform_id', '{platform}', true)"
     try:
         async with _connection(engine) as connection:
-            if readonly:
-                await connection.execution_options(postgresql_readonly=True)
-            async with connection.begin():
+            driver = driver_of(_sync(connection))
+            await driver.execute(opening)
+            try:
                 yield connection
-    except _AWAY as error:
+            except BaseException:
+                if not driver.is_closed():
+                    await asyncio.shield(driver.execute("rollback"))
+                raise
+            await driver.execute("commit")
+    except (*_AWAY, *_LOST) as error:
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
-    except _LOST as error:
-        raise Unavailable("The connection to the database was lost; try again in a moment.") from error
     except DBAPIError as error:
         if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, _LOST):
             raise Unavailable("The connection to the database was lost; try again in a moment.") from error
@@ -187,13 +192,26 @@ async def _transaction(engine: AsyncEngine, *, readonly: bool = False) -> AsyncG
 
 @asynccontextmanager
 async def _connection(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
-    try:
-        connection = await engine.connect()
-    except OSError as error:  # no socket, no host, no route; inside the block an OSError would be somebody else's
-        raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+    """A connection that is alive; one that died, or that may still be in a transaction, never goes back to the pool."""
+    connection = await _alive(engine)
+    driver = driver_of(_sync(connection))
     try:
         yield connection
     finally:
+        if driver.is_closed() or driver.is_in_transaction():
+            await connection.invalidate()
+        await connection.close()
+
+
+async def _alive(engine: AsyncEngine) -> AsyncConnection:
+    while True:
+        try:
+            connection = await engine.connect()
+        except OSError as error:  # no socket, no host, no route; inside a block an OSError would be somebody else's
+            raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+        if not driver_of(_sync(connection)).is_closed():
+            return connection
+        await connection.invalidate()
         await connection.close()
 
 
@@ -204,6 +222,7 @@ def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEn
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

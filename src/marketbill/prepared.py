@@ -35,7 +35,7 @@ class Prepared:
 
     async def rows(self, connection: Connection, values: Values) -> Sequence[Row[Any]]:
         sql, arguments = self._bound(connection, values)
-        records = await _driver(connection).fetch(sql, *arguments)
+        records = await driver_of(connection).fetch(sql, *arguments)
         if not records:
             return []
         row_type = self._row or self._make_row(records[0].keys())
@@ -46,7 +46,7 @@ class Prepared:
     async def run(self, connection: Connection, values: Values) -> int:
         """Gives the number of rows that the statement touched."""
         sql, arguments = self._bound(connection, values)
-        status: str = await _driver(connection).execute(sql, *arguments)
+        status: str = await driver_of(connection).execute(sql, *arguments)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else -1
 
@@ -99,5 +99,6 @@ def prepared(statement: Executable) -> Prepared:
     return Prepared(statement)
 
 
-def _driver(connection: Connection) -> Any:
+def driver_of(connection: Connection) -> Any:
+    """The asyncpg connection under SQLAlchemy's."""
     return connection.connection.driver_connection

@@ -3,20 +3,23 @@
 The provider's state is read from the provider itself, never from an event's payload: events come in any order.
 """
 
+import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ARRAY, Row, Text, bindparam, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.actor import Actor
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected, ProviderRefused, ProviderUnavailable
+from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected
 from marketbill.events import outbox
 from marketbill.ids import PlatformId, SellerId, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
+from marketbill.prepared import prepared
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, Provider
@@ -28,6 +31,35 @@ _BY_ACCOUNTS = select(table).where(
     table.c.platform_id == bindparam("platform"),
     table.c.provider_account == bindparam("accounts", type_=ARRAY(Text)).any_(),
 )
+_THIS = (table.c.platform_id == bindparam("platform")) & (table.c.id == bindparam("seller"))
+_STATE = {
+    "transfers": bindparam("new_transfers"),
+    "payouts_enabled": bindparam("new_payouts_enabled"),
+    "requirements": bindparam("new_requirements", type_=JSONB),
+    "updated_at": bindparam("now"),
+}
+_OPENED = prepared(
+    update(table)
+    .where(_THIS)
+    .values(provider_account=bindparam("new_account"), provider_read_at=bindparam("now"), **_STATE)
+    .returning(table)
+)
+# What was read later stays, in whatever order two readers record.
+_REFRESHED = prepared(
+    update(table)
+    .where(_THIS, table.c.provider_read_at.is_(None) | (table.c.provider_read_at <= bindparam("read_at")))
+    .values(provider_read_at=bindparam("read_at"), **_STATE)
+)
+#: Calls to the provider under way at once.
+CALLS_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An account about to be made: the committed intent, and whom to ask."""
+
+    intent: Intent
+    provider: Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +85,44 @@ async def link(services: Services, actor: Actor, *, id: str, return_url: str, re
     return OnboardingLink(row, made)
 
 
-async def try_account(services: Services, platform: PlatformId, seller_id: SellerId) -> None:
-    """Makes the seller's account at the provider if that can be done now; if not, the onboarding link does it later."""
+async def open_account(services: Services, scope: WriteScope, row: Row[Any]) -> Opening | None:
+    """Begins a new seller's account within the transaction that makes him; None without provider credentials."""
     try:
-        await _account(services, platform, seller_id)
-    except (ProviderNotConnected, ProviderUnavailable, ProviderRefused):
-        return
+        provider = await provider_of(services, scope)
+    except ProviderNotConnected:
+        return None
+    return Opening(await _intent(scope, row), provider)
+
+
+async def make_account(services: Services, platform: PlatformId, opening: Opening) -> Row[Any]:
+    """Asks the provider for the account of an opening and records it. Raises ProviderUnavailable, ProviderRefused."""
+    intent = opening.intent
+    id = public_id("seller", intent.subject_id)
+    try:
+        account = await opening.provider.create_account(
+            key=intent.key,
+            seller_id=id,
+            name=intent.request["name"],
+            email=intent.request["email"],
+            country=intent.request["country"],
+            metadata={"marketbill_seller": id, INTENT_METADATA: public_id("provider intent", intent.id)},
+        )
+    except PROVIDER_ERRORS as error:
+        async with services.db.write(platform) as scope:
+            await intents.record_failure(scope, intent, error, jitter=random.random())
+        raise
+    async with services.db.write(platform) as scope:
+        await intents.record_success(scope, intent, account.id)
+        return await scope.one(
+            _OPENED,
+            {
+                "platform": platform,
+                "seller": intent.subject_id,
+                "new_account": account.id,
+                "now": scope.now,
+                **_values(account),
+            },
+        )
 
 
 async def refresh(services: Services, platform: PlatformId, accounts: Iterable[str]) -> None:
@@ -70,21 +134,19 @@ async def refresh(services: Services, platform: PlatformId, accounts: Iterable[s
         rows = await scope.rows(_BY_ACCOUNTS, {"platform": platform, "accounts": list(accounts)})
         provider = await provider_of(services, scope)
         read_at = scope.now
-    states = {row.id: await provider.retrieve_account(row.provider_account) for row in rows}
+    gate = asyncio.Semaphore(CALLS_MAX)
+
+    async def read(row: Row[Any]) -> Account:
+        async with gate:
+            return await provider.retrieve_account(row.provider_account)
+
+    states = await asyncio.gather(*(read(row) for row in rows))
     async with services.db.write(platform) as scope:
-        for seller_id, state in states.items():
-            await scope.run(
-                update(table)
-                .where(
-                    table.c.platform_id == platform,
-                    table.c.id == seller_id,
-                    table.c.provider_read_at.is_(None) | (table.c.provider_read_at <= read_at),
-                )
-                .values(**_columns(state), provider_read_at=read_at, updated_at=scope.now)
-            )
-        for row in rows:
+        for row, state in zip(rows, states, strict=True):
+            values = {"platform": platform, "seller": row.id, "read_at": read_at, "now": scope.now, **_values(state)}
+            await scope.run(_REFRESHED, values)
             await intents.let_go(scope, row.provider_account)
-        if states:
+        if rows:
             await outbox.enqueue(scope, "execute_transfers", str(platform))
 
 
@@ -96,31 +158,8 @@ async def _account(services: Services, platform: PlatformId, seller_id: SellerId
         provider = await provider_of(services, scope)
         if row.provider_account is not None:
             return row, provider
-        intent = await _intent(scope, row)
-    try:
-        account = await provider.create_account(
-            key=intent.key,
-            seller_id=public_id("seller", seller_id),
-            name=intent.request["name"],
-            email=intent.request["email"],
-            country=intent.request["country"],
-            metadata={
-                "marketbill_seller": public_id("seller", seller_id),
-                INTENT_METADATA: public_id("provider intent", intent.id),
-            },
-        )
-    except PROVIDER_ERRORS as error:
-        async with services.db.write(platform) as scope:
-            await intents.record_failure(scope, intent, error, jitter=random.random())
-        raise
-    async with services.db.write(platform) as scope:
-        await intents.record_success(scope, intent, account.id)
-        await scope.run(
-            update(table)
-            .where(table.c.platform_id == platform, table.c.id == seller_id)
-            .values(provider_account=account.id, **_columns(account), provider_read_at=scope.now, updated_at=scope.now)
-        )
-        return await _load(scope, seller_id), provider
+        opening = Opening(await _intent(scope, row), provider)
+    return await make_account(services, platform, opening), provider
 
 
 async def _intent(scope: WriteScope, row: Row[Any]) -> Intent:
@@ -136,11 +175,11 @@ async def _intent(scope: WriteScope, row: Row[Any]) -> Intent:
     )
 
 
-def _columns(account: Account) -> dict[str, Any]:
+def _values(account: Account) -> dict[str, Any]:
     return {
-        "transfers": account.may_transfer,
-        "payouts_enabled": account.may_pay_out,
-        "requirements": account.requirements.as_json(),
+        "new_transfers": account.may_transfer,
+        "new_payouts_enabled": account.may_pay_out,
+        "new_requirements": account.requirements.as_json(),
     }
 
 

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, text, update
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
-from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateConflict
+from marketbill.errors import (
+    InvalidInput,
+    NotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+    SellerNotAllowed,
+    StateConflict,
+)
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import SellerId, new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
@@ -22,6 +29,17 @@ from marketbill.services import Services
 from marketbill.text import check_usable
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_INSERT = prepared(
+    text(
+        """
+        insert into seller (platform_id, id, name, email, country, vat_number, vat_number_valid, external_ref,
+                            suspended, transfers, payouts_enabled, requirements, created_at, updated_at, version)
+        values (:platform, :seller, :name, :email, :country, :vat_number, :vat_valid, :external_ref,
+                false, 'UNREQUESTED', false, '{}', :now, :now, 1)
+        returning *
+        """
+    ).columns(*table.c)
+)
 _BY_IDS = prepared(
     select(table).where(
         table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
@@ -62,31 +80,28 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         if claim.replay is not None:
             return await load(scope, SellerId(parse_id("seller", claim.replay["id"])))
         await _refuse_taken(scope, draft.external_ref)
-        seller_id = SellerId(new_id())
-        await scope.run(
-            insert(table).values(
-                platform_id=platform,
-                id=seller_id,
-                name=draft.name,
-                email=draft.email,
-                country=draft.country,
-                vat_number=draft.vat_number,
-                vat_number_valid=bool(draft.vat_number)
-                and vat_number_valid(country=draft.country, number=draft.vat_number or ""),
-                external_ref=draft.external_ref,
-                suspended=False,
-                transfers="UNREQUESTED",
-                payouts_enabled=False,
-                requirements=[],
-                created_at=scope.now,
-                updated_at=scope.now,
-                version=1,
-            )
+        row = await scope.one(
+            _INSERT,
+            {
+                "platform": platform,
+                "seller": new_id(),
+                "name": draft.name,
+                "email": draft.email,
+                "country": draft.country,
+                "vat_number": draft.vat_number,
+                "vat_valid": _vat_valid(draft.country, draft.vat_number),
+                "external_ref": draft.external_ref,
+                "now": scope.now,
+            },
         )
-        await idempotency.finish(scope, claim, {"id": public_id("seller", seller_id)})
-    await onboarding.try_account(services, platform, seller_id)
-    async with services.db.read(platform) as scope:
-        return await load(scope, seller_id)
+        opening = await onboarding.open_account(services, scope, row)
+        await idempotency.finish(scope, claim, {"id": public_id("seller", row.id)})
+    if opening is None:
+        return row
+    try:
+        return await onboarding.make_account(services, platform, opening)
+    except (ProviderUnavailable, ProviderRefused):
+        return row
 
 
 async def change(
