@@ -49,8 +49,10 @@ def orders(folder: Path, *rows: str) -> OrderFile:
 async def imported(market: Market, read: OrderFile, terms: Terms = TERMS, steps: Steps | None = None) -> Outcome:
     """Runs the import while the workers work."""
 
+    over = asyncio.Event()
+
     async def work() -> None:
-        while True:
+        while not over.is_set():
             await market.machine.quiet()
             await asyncio.sleep(0.01)
 
@@ -60,7 +62,9 @@ async def imported(market: Market, read: OrderFile, terms: Terms = TERMS, steps:
         try:
             return await run.run(read.orders)
         finally:
-            workers.cancel()
+            # A worker that is killed in the middle is another story: what it held waits for the next sweep.
+            over.set()
+            await workers
 
 
 async def prove(market: Market) -> None:

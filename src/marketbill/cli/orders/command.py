@@ -46,7 +46,7 @@ def import_orders(
     tax_rate: Annotated[str, Parameter(help="Percentage of tax that prices and freight include.")] = "0",
     seller_country: Annotated[str | None, Parameter(help="Country of new sellers; default: the platform's.")] = None,
     at_once: Annotated[int, Parameter(help="Orders under way at once.")] = 16,
-    patience: Annotated[int, Parameter(help="Seconds without any movement after which it gives up waiting.")] = 120,
+    patience: Annotated[int, Parameter(help="Seconds without any movement after which it gives up waiting.")] = 240,
     rejects: Annotated[
         Path | None, Parameter(help="File for rejected rows; default: <name of FILE>.rejects.csv, in this folder.")
     ] = None,

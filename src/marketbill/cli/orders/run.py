@@ -42,6 +42,8 @@ SELLERS_AT_ONCE = 8
 _TRIES = 6
 _FIRST_PAUSE_S = 0.25
 _WATCH_PAUSE_S = 0.5
+#: So long an interrupted run waits for the payments that are under way.
+_GRACE_S = 15.0
 
 Item = TypeVar("Item")
 
@@ -360,21 +362,30 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], at_once: int) -> None:
-    """Does `work` for every item, so many at once; the first failure ends all."""
+    """Does `work` for every item, so many at once. After a failure or an interruption no new one is begun, and those
+    under way may end: a payment that was asked for should learn its answer.
+    """
     left = iter(items)
+    stopped = asyncio.Event()
 
     async def lane() -> None:
         for item in left:
+            if stopped.is_set():
+                return
             await work(item)
 
     lanes = [asyncio.ensure_future(lane()) for _ in range(at_once)]
     try:
-        await asyncio.gather(*lanes)
-    except BaseException:
+        await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        stopped.set()
+        await asyncio.wait(lanes, timeout=_GRACE_S)
         for one in lanes:
             one.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
-        raise
+        ends = await asyncio.gather(*lanes, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
 
 
 def _chunks(names: Sequence[str]) -> Iterable[list[str]]:
