@@ -49,9 +49,8 @@ async def test_the_same_key_gives_the_same_platform_and_operator_key(machine: Ma
         await create(machine, replace(GOOD, name="Another"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
+async def test_wrong_fields_are_refused_by_name(machine: Machine, subtests: pytest.Subtests) -> None:
+    for changes, path in [
         ({"name": ""}, ("name",)),
         ({"name": "x" * 201}, ("name",)),
         ({"name": "\x00"}, ("name",)),
@@ -66,14 +65,11 @@ async def test_the_same_key_gives_the_same_platform_and_operator_key(machine: Ma
         ({"fee_rule": replace(FEE_RULE, fixed={"EUR": -1})}, ("feeRule", "fixed", "EUR")),
         ({"fee_rule": replace(FEE_RULE, fixed={"XXY": 1})}, ("feeRule", "fixed", "XXY")),
         ({"fee_rule": replace(FEE_RULE, fixed={"EUR": 10**40})}, ("feeRule", "fixed", "EUR")),
-    ],
-)
-async def test_wrong_fields_are_refused_by_name(
-    machine: Machine, changes: dict[str, Any], path: tuple[str, ...]
-) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        await create(machine, replace(GOOD, **changes))
-    assert refused.value.path == path
+    ]:
+        with subtests.test(changes=changes, path=path):
+            with pytest.raises(InvalidInput) as refused:
+                await create(machine, replace(GOOD, **changes))
+            assert refused.value.path == path
     assert (await create(machine)).operator_key, "the key of a refused request is free"
 
 
@@ -146,13 +142,22 @@ async def test_a_key_belongs_to_its_platform(machine: Machine) -> None:
     assert (await keys.authenticate(machine.services, made.secret)).platform == one.platform
 
 
-@pytest.mark.parametrize(
-    "token",
-    ["", "mb_", "mb_x", "mb_0000", "mb_00000000000000000000000000_x", "mb__", "a.b.c", "Bearer", "\x00", "..", "é"],
-)
-async def test_wrong_credentials_are_refused(machine: Machine, token: str) -> None:
-    with pytest.raises(Unauthenticated):
-        await keys.authenticate(machine.services, token)
+async def test_wrong_credentials_are_refused(machine: Machine, subtests: pytest.Subtests) -> None:
+    for token in [
+        "",
+        "mb_",
+        "mb_x",
+        "mb_0000",
+        "mb_00000000000000000000000000_x",
+        "mb__",
+        "a.b.c",
+        "Bearer",
+        "\x00",
+        "..",
+        "é",
+    ]:
+        with subtests.test(token=token), pytest.raises(Unauthenticated):
+            await keys.authenticate(machine.services, token)
 
 
 async def test_the_bootstrap_key_is_compared_whole(machine: Machine) -> None:
@@ -162,20 +167,22 @@ async def test_the_bootstrap_key_is_compared_whole(machine: Machine) -> None:
             await keys.authenticate(machine.services, wrong)
 
 
-@pytest.mark.parametrize(("name", "role"), [("", "SERVICE"), ("x" * 101, "SERVICE"), ("\x00", "SERVICE")])
-async def test_a_key_needs_a_usable_name(machine: Machine, name: str, role: str) -> None:
-    market = await machine.platform(connected=False)
-    with pytest.raises(InvalidInput) as refused:
-        await keys.create(machine.services, market.operator, idempotency_key="k", name=name, role=role)
-    assert refused.value.path == ("name",)
+async def test_a_key_needs_a_usable_name(machine: Machine, subtests: pytest.Subtests) -> None:
+    for name, role in [("", "SERVICE"), ("x" * 101, "SERVICE"), ("\x00", "SERVICE")]:
+        with subtests.test(name=name, role=role):
+            market = await machine.platform(connected=False)
+            with pytest.raises(InvalidInput) as refused:
+                await keys.create(machine.services, market.operator, idempotency_key="k", name=name, role=role)
+            assert refused.value.path == ("name",)
 
 
-@pytest.mark.parametrize("role", ["BOOTSTRAP", "SELLER", "BUYER", "ROOT"])
-async def test_a_key_is_for_backends_only(machine: Machine, role: str) -> None:
-    market = await machine.platform(connected=False)
-    with pytest.raises(InvalidInput) as refused:
-        await keys.create(machine.services, market.operator, idempotency_key="k", name="Backend", role=role)
-    assert refused.value.path == ("role",)
+async def test_a_key_is_for_backends_only(machine: Machine, subtests: pytest.Subtests) -> None:
+    for role in ["BOOTSTRAP", "SELLER", "BUYER", "ROOT"]:
+        with subtests.test(role=role):
+            market = await machine.platform(connected=False)
+            with pytest.raises(InvalidInput) as refused:
+                await keys.create(machine.services, market.operator, idempotency_key="k", name="Backend", role=role)
+            assert refused.value.path == ("role",)
 
 
 async def test_provider_credentials_are_sealed_to_their_place(market: Market, admin_url: str) -> None:

@@ -1,6 +1,7 @@
 """A seller's way to the provider: one account, a link to what is missing, and what he may do, as the provider says."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,13 +19,14 @@ from marketbill.sellers.onboarding import OnboardingLink
 CALL = "POST /v2/core/accounts"
 
 
-async def link(market: Market, name: str = "A", *, actor: Actor | None = None, **urls: str) -> OnboardingLink:
+async def link(
+    market: Market, name: str = "A", *, actor: Actor | None = None, urls: Mapping[str, str] | None = None
+) -> OnboardingLink:
     return await onboarding.link(
         market.machine.services,
         actor or market.operator,
         id=market.seller_id(name),
-        return_url=urls.get("return_url", "https://shop.example/done"),
-        refresh_url=urls.get("refresh_url", "https://shop.example/again"),
+        **{"return_url": "https://shop.example/done", "refresh_url": "https://shop.example/again"} | dict(urls or {}),
     )
 
 
@@ -121,13 +123,14 @@ async def test_without_a_connected_provider_there_is_no_link(machine: Machine) -
         await link(market)
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "shop.example", "https://" + "x" * 2000, "https://x\x00"])
-async def test_a_link_needs_web_addresses(market: Market, url: str) -> None:
-    await market.seller("A", onboard=None)
-    for field, path in (("return_url", "returnUrl"), ("refresh_url", "refreshUrl")):
-        with pytest.raises(InvalidInput) as refused:
-            await link(market, **{field: url})
-        assert refused.value.path == (path,)
+async def test_a_link_needs_web_addresses(market: Market, subtests: pytest.Subtests) -> None:
+    for url in ["javascript:alert(1)", "shop.example", "https://" + "x" * 2000, "https://x\x00"]:
+        with subtests.test(url=url):
+            await market.seller("A", onboard=None)
+            for field, path in (("return_url", "returnUrl"), ("refresh_url", "refreshUrl")):
+                with pytest.raises(InvalidInput) as refused:
+                    await link(market, urls={field: url})
+                assert refused.value.path == (path,)
 
 
 async def test_a_seller_is_onboarded_by_himself_or_his_platform_only(machine: Machine) -> None:

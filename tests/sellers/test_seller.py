@@ -47,9 +47,8 @@ async def test_the_same_key_makes_one_seller(market: Market) -> None:
     assert market.machine.line.count("POST /v2/core/accounts") == 2
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+async def test_wrong_fields_are_refused_by_name(machine: Machine, subtests: pytest.Subtests) -> None:
+    for field, value in [
         ("name", ""),
         ("name", "x" * 201),
         ("name", "a\x00"),
@@ -65,17 +64,16 @@ async def test_the_same_key_makes_one_seller(market: Market) -> None:
         ("external_ref", ""),
         ("external_ref", "x" * 101),
         ("external_ref", "\x00"),
-    ],
-)
-async def test_wrong_fields_are_refused_by_name(machine: Machine, field: str, value: str) -> None:
-    market = await machine.platform(connected=False)
-    with pytest.raises(InvalidInput) as refused:
-        await create(market, replace(GOOD, **{field: value}))
+    ]:
+        with subtests.test(field=field, value=value):
+            market = await machine.platform(connected=False)
+            with pytest.raises(InvalidInput) as refused:
+                await create(market, replace(GOOD, **{field: value}))
 
-    words = {"vat_number": "vatNumber", "external_ref": "externalRef"}
-    assert refused.value.path == (words.get(field, field),)
-    async with machine.services.db.read(market.platform) as scope:
-        assert (await queries.page(scope, market.operator, PageRequest())).rows == []
+            words = {"vat_number": "vatNumber", "external_ref": "externalRef"}
+            assert refused.value.path == (words.get(field, field),)
+            async with machine.services.db.read(market.platform) as scope:
+                assert (await queries.page(scope, market.operator, PageRequest())).rows == []
 
 
 async def test_an_external_reference_names_one_seller(market: Market) -> None:

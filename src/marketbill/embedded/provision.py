@@ -19,7 +19,8 @@ async def provision(*, server_url: str, database: str) -> None:
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK_KEY)
         if not await connection.fetchval("select true from pg_roles where rolname = $1", LOGIN_ROLE):
-            await connection.execute(f"create role {LOGIN_ROLE} login noinherit nosuperuser nocreatedb nocreaterole nobypassrls")
+            rights = "login noinherit nosuperuser nocreatedb nocreaterole nobypassrls"
+            await connection.execute(f"create role {LOGIN_ROLE} {rights}")
         if not await connection.fetchval("select true from pg_database where datname = $1", database):
             await connection.execute(f'create database "{database}"')
     finally:
