@@ -4,7 +4,7 @@ Facts may come in any order and more than once; each milestone of a payment is b
 locked and says what is booked already (and the journal's keys say it a second time).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,6 +105,12 @@ class _Progress:
     def post(self, entry: JournalEntry | None) -> None:
         if entry is not None:
             self.entries.append(entry)
+
+
+async def lock(scope: WriteScope, ids: Iterable[PaymentId]) -> dict[PaymentId, Row[Any]]:
+    """Locks those of these payments that exist, in the order in which everybody locks them: by id."""
+    rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(ids)})
+    return {PaymentId(row.id): row for row in rows}
 
 
 async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:

@@ -103,19 +103,25 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged)}
     if accounts:
         await onboarding.refresh(services, platform, accounts)
+    # Each payout in a transaction of its own: whoever posts holds the books' lock, and may lock no row after that.
+    for fact in facts:
+        if isinstance(fact, PayoutChanged) and fact.payout:
+            async with services.db.write(platform) as scope:
+                await payouts.apply(scope, PayoutId(parse_id("payout", fact.payout)), read.payouts[fact.payout_id])
+    changed = [
+        (payment_id, read.payments[fact.payment_id])
+        for fact in facts
+        if isinstance(fact, PaymentChanged) and (payment_id := _payment(fact.transfer_group))
+    ]
+    charges = _charges(told, read)
     async with services.db.write(platform) as scope:
-        for fact in facts:
-            if isinstance(fact, PaymentChanged) and (payment_id := _payment(fact.transfer_group)):
-                try:
-                    row = await checkout.load(scope, payment_id, lock=True)
-                except NotFound:
-                    continue
-                await checkout.record_state(scope, row, read.payments[fact.payment_id], services)
-            elif isinstance(fact, PayoutChanged) and fact.payout:
-                id = PayoutId(parse_id("payout", fact.payout))
-                await payouts.apply(scope, id, read.payouts[fact.payout_id])
+        # All at once and by id, so that two workers with the same payments wait for one another and never in a circle.
+        rows = await settle.lock(scope, {id for id, _ in changed} | {charge.payment for charge in charges})
+        for payment_id, state in changed:
+            if payment_id in rows:
+                rows[payment_id] = await checkout.record_state(scope, rows[payment_id], state, services)
         await inbox.mark_handled(scope, [event.id for event in events])
-        await settle.settle(scope, _charges(told, read))
+        await settle.settle(scope, charges)
     if any(isinstance(fact, FundsAvailable) for fact in facts):
         await settle.funds_available(services, platform)
 
