@@ -195,6 +195,8 @@ class Market:
 
     async def _agree_with_provider(self) -> None:
         """The platform's balance and every seller's at the provider are what our accounts say."""
+        state = await self.machine.control("state")
+        assert state["books_balance"], state["differences"]
         names = {(await self.seller_row(name)).provider_account: name for name in self.sellers}
         books = await self.books()
         found: dict[tuple[str, str], int] = {}

@@ -1,6 +1,7 @@
 """The provider away, answers lost, processes killed between any two steps of a checkout: at most one charge, always."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -10,9 +11,11 @@ from tests.market.machine import Machine
 from tests.market.market import Market
 
 from marketbill.errors import IdempotencyConflict, ProviderRefused
+from marketbill.payments import checkout
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import payment
 from marketbill.provider.port import Unknown
+from marketbill.services import Services
 
 CALL = "POST /v1/payment_intents"
 
@@ -45,6 +48,27 @@ async def test_an_unreachable_provider_leaves_the_payment_open_and_its_key_usabl
 
     assert paid.payment.status == "SUCCEEDED"
     assert len(await payments(shop)) == len(await shop.charges()) == 1
+    await later(shop)
+
+
+async def test_where_nobody_answers_the_payment_stays_open(shop: Market, draft: PaymentDraft) -> None:
+    machine = shop.machine
+    settings = machine.services.settings
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        nobody = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    elsewhere = Services.create(settings.model_copy(update={"sandbox_url": nobody}))
+    try:
+        with pytest.raises(Unknown) as unknown:
+            await checkout.create(elsewhere, shop.operator, idempotency_key="k", draft=draft)
+    finally:
+        await elsewhere.close()
+    assert unknown.value.failure.status is None
+    assert [row.status for row in await payments(shop)] == ["CREATED"]
+
+    await machine.advance(seconds=100)
+
+    assert [row.status for row in await payments(shop)] == ["SUCCEEDED"]
+    assert (await shop.pay(draft, key="k")).payment.status == "SUCCEEDED"
     await later(shop)
 
 
@@ -170,9 +194,9 @@ async def test_a_sweep_that_is_killed_is_swept_again(shop: Market, draft: Paymen
 async def killed(market: Market, draft: PaymentDraft, *, executed: bool) -> None:
     """A checkout whose process dies while it waits for the provider, whether that has charged the card or not."""
     held = market.machine.line.hold(CALL, executed=executed)
-    checkout = asyncio.create_task(market.pay(draft, key="k"))
+    paying = asyncio.create_task(market.pay(draft, key="k"))
     await held.reached.wait()
-    await kill(checkout)
+    await kill(paying)
     market.machine.line.mend()
 
 
