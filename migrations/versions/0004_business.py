@@ -28,7 +28,10 @@ create table seller (
   unique (platform_id, external_ref),
   unique (platform_id, provider_account)
 );
+create index seller_awaiting_news_idx on seller (platform_id, provider_read_at)
+  where transfers <> 'ACTIVE' and provider_account is not null;
 select marketbill_protect('seller', 'select, insert, update');
+select marketbill_expose('seller', 'select (platform_id, provider_account, transfers, provider_read_at)');
 
 create table buyer (
   platform_id uuid not null references platform,

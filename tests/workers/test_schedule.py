@@ -101,4 +101,5 @@ def test_every_swept_job_is_declared() -> None:
         "resolve_payments",
         "execute_transfers",
         "execute_payouts",
+        "keep_up_sellers",
     ]

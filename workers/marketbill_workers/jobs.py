@@ -13,6 +13,7 @@ from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available, release_due
 from marketbill.payouts.payout import execute_payouts
 from marketbill.payouts.transfer import execute_transfers
+from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.handle import handle_events
 from marketbill_workers.broker import QUEUE
@@ -30,6 +31,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
     "execute_payouts": execute_payouts,
+    "keep_up_sellers": keep_up_sellers,
 }
 PRUNE = "prune"
 #: Rounds of `keys.PRUNE_LIMIT` rows in one run.

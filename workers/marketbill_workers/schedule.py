@@ -20,6 +20,8 @@ from marketbill.payments.checkout import CREATE_PAYMENT
 from marketbill.payments.resolve import SETTLES_WITHIN
 from marketbill.payouts.payout import CREATE_PAYOUT
 from marketbill.payouts.transfer import CREATE_TRANSFER
+from marketbill.sellers.onboarding import CREATE_ACCOUNT
+from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE
 
 PLATFORMS_MAX = 10_000
@@ -40,7 +42,7 @@ class Scheduled:
 _RESTLESS = text(
     """
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_payouts
+      execute_payouts, keep_up_sellers
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -59,14 +61,19 @@ _RESTLESS = text(
           or exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_transfer
             and i.next_attempt_at <= :now) as execute_transfers,
         exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_payout
-          and i.next_attempt_at <= :now) as execute_payouts
+          and i.next_attempt_at <= :now) as execute_payouts,
+        exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_account
+          and i.next_attempt_at <= :now)
+          or exists (select from seller s where s.platform_id = p.platform_id and s.transfers <> 'ACTIVE'
+            and s.provider_account is not null and s.provider_read_at < :news_before) as keep_up_sellers
       from platform p
     ) work
     where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_payouts
+      or execute_payouts or keep_up_sellers
     limit :limit
     """
 ).bindparams(
+    bindparam("create_account", CREATE_ACCOUNT),
     bindparam("create_payment", CREATE_PAYMENT),
     bindparam("create_transfer", CREATE_TRANSFER),
     bindparam("create_payout", CREATE_PAYOUT),
@@ -76,7 +83,11 @@ _RESTLESS = text(
 
 async def sweep(scope: SystemScope) -> None:
     """Owes the jobs of every platform that has something due."""
-    values = {"now": scope.now, "unsettled_before": scope.now - SETTLES_WITHIN}
+    values = {
+        "now": scope.now,
+        "unsettled_before": scope.now - SETTLES_WITHIN,
+        "news_before": scope.now - NEWS_WITHIN,
+    }
     restless = (await scope.connection.execute(_RESTLESS, values)).mappings()
     await outbox.enqueue_for(
         scope,

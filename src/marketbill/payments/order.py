@@ -122,7 +122,7 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
     )
     rules = Terms(
         fee_rule=rule_of(terms),
-        platform=PlatformTax(terms.country, terms.fee_tax_rate),
+        platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
         sellers={public_id("seller", id): sellers.tax_of(row) for id, row in found.items()},
     )
     plan = split(basket, rules)

@@ -106,7 +106,8 @@ def rule_of(row: Row[Any]) -> FeeRule:
     return FeeRule(
         id=public_id("fee rule", row.id),
         version=row.version,
-        percent=row.percent,
+        # The column has four decimals; an explanation reads better without its zeros.
+        percent=row.percent.normalize(),
         fixed=row.fixed,
         fixed_scope=FixedScope(row.fixed_scope),
         base=FeeBase(row.base),

@@ -50,6 +50,7 @@ _REFRESHED = prepared(
     .where(_THIS, table.c.provider_read_at.is_(None) | (table.c.provider_read_at <= bindparam("read_at")))
     .values(provider_read_at=bindparam("read_at"), **_STATE)
 )
+CREATE_ACCOUNT = "create_account"
 #: Calls to the provider under way at once.
 CALLS_MAX = 8
 
@@ -164,12 +165,12 @@ async def _account(services: Services, platform: PlatformId, seller_id: SellerId
 
 async def _intent(scope: WriteScope, row: Row[Any]) -> Intent:
     """The seller's open intent, or a new one: an account whose making was interrupted is not made twice."""
-    for intent in await intents.for_subjects(scope, "create_account", [row.id]):
+    for intent in await intents.for_subjects(scope, CREATE_ACCOUNT, [row.id]):
         if intent.status in ("OPEN", "UNKNOWN"):
             return intent
     return await intents.open_intent(
         scope,
-        kind="create_account",
+        kind=CREATE_ACCOUNT,
         subject_id=row.id,
         request={"name": row.name, "email": row.email, "country": row.country},
     )
