@@ -20,7 +20,7 @@ from marketbill.payments import checkout, settle
 from marketbill.payments.settle import ChargeFact, ChargeMismatch
 from marketbill.payouts import payout as payouts
 from marketbill.platforms.credentials import provider_of
-from marketbill.provider.port import BalanceTransaction, PaymentState, Payout, Provider
+from marketbill.provider.port import BalanceTransaction, PaymentState, Payout, Provider, Unknown
 from marketbill.provider.stripe import parse_event
 from marketbill.provider.stripe.facts import (
     AccountChanged,
@@ -39,6 +39,8 @@ CALLS_MAX = 8
 _ROUNDS_MAX = 200
 #: From this many charges on, their balance transactions are read as a list instead of one by one.
 _LIST_FROM = 4
+#: What a bad event shows itself by: refused by a rule, not what was sold, or not of the shape it should have.
+_BAD = (Refusal, ChargeMismatch, KeyError, TypeError, ValueError)
 log = structlog.get_logger()
 
 
@@ -75,10 +77,14 @@ async def handle_events(services: Services, platform: PlatformId) -> None:
 
 
 async def _handle(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> bool:
-    """All events in one transaction; False when any of them fails."""
+    """All events in one transaction; False when one of them is bad, which only trying them one by one can tell."""
     try:
         await _apply(services, platform, provider, events)
-    except (Refusal, ChargeMismatch, KeyError, TypeError, ValueError) as error:
+    except Unavailable:
+        raise
+    except Unknown as away:
+        await _postpone(services, platform, events, away)  # the provider is away for each of them alike
+    except _BAD as error:
         log.warning("batch of events failed, trying them one by one", count=len(events), error=type(error).__name__)
         return False
     return True
@@ -89,11 +95,16 @@ async def _handle_alone(services: Services, platform: PlatformId, provider: Prov
         await _apply(services, platform, provider, [event])
     except Unavailable:
         raise
-    except (Refusal, ChargeMismatch, KeyError, TypeError, ValueError) as error:
-        log.error("event not handled", event_id=event.id, type=event.type, error=f"{type(error).__name__}: {error}")
-        async with services.db.write(platform) as scope:
-            retry_at = inbox.retry_at(scope.now, event.attempts)
-            await inbox.mark_failed(scope, event.id, f"{type(error).__name__}: {error}", retry_at)
+    except _BAD as error:
+        await _postpone(services, platform, [event], error)
+
+
+async def _postpone(services: Services, platform: PlatformId, events: Sequence[StoredEvent], error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    log.error("events not handled", ids=[event.id for event in events[:5]], count=len(events), error=reason)
+    async with services.db.write(platform) as scope:
+        for event in events:
+            await inbox.mark_failed(scope, event.id, reason, inbox.retry_at(scope.now, event.attempts))
 
 
 async def _apply(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> None:
