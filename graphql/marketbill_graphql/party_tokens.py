@@ -54,12 +54,8 @@ async def link_once(
             row = await seller.load(scope, SellerId(parse_id("seller", seller_id)))
             expires_at = datetime.fromisoformat(claim.replay["expires_at"])
             return OnboardingLink(row, AccountLink(claim.replay["url"], expires_at))
-    try:
+    async with idempotency.attempt(services.db, claim, platform):
         made = await onboarding.link(services, actor, id=seller_id, return_url=return_url, refresh_url=refresh_url)
-    except BaseException:
-        async with services.db.write(platform) as scope:
-            await idempotency.forget(scope, claim)
-        raise
     async with services.db.write(platform) as scope:
         await idempotency.finish(scope, claim, {"url": made.link.url, "expires_at": made.link.expires_at.isoformat()})
     return made

@@ -126,13 +126,16 @@ async def test_a_dead_claim_is_taken_over_once(db: Database, platform: PlatformI
     assert sorted(await asyncio.gather(later(), later(), later())) == [False, False, True]
 
 
-async def test_an_unfinished_key_can_be_freed_and_a_finished_one_not(db: Database, platform: PlatformId) -> None:
+async def test_a_released_key_may_be_taken_at_once_and_a_finished_one_replays(
+    db: Database, platform: PlatformId
+) -> None:
     async with db.write(platform) as scope:
-        await keys.forget(scope, await claim(scope))
-        again = await claim(scope, body={"other": 1})
+        await keys.release(scope, await claim(scope))
+        again = await claim(scope)
+        assert again.taken_over
         await keys.finish(scope, again, {"id": "x"})
-        await keys.forget(scope, again)
-        assert (await claim(scope, body={"other": 1})).replay == {"id": "x"}
+        await keys.release(scope, again)
+        assert (await claim(scope)).replay == {"id": "x"}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])

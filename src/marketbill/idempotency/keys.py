@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Uuid, bindparam, delete, select, text, update
+from sqlalchemy import Uuid, bindparam, select, text, update
 
 from marketbill.db import Database, SystemScope, WriteScope
 from marketbill.errors import IdempotencyConflict, InvalidInput, Refusal
@@ -73,7 +73,6 @@ _FINISH = prepared(
 _RELEASE = (
     update(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None)).values(claimed_at=bindparam("at"))
 )
-_FORGET = delete(idempotency_key).where(_THIS, idempotency_key.c.finished_at.is_(None))
 _PRUNE = text(
     """
     delete from idempotency_key k using (
@@ -144,11 +143,6 @@ async def attempt(db: Database, claim: Claim, platform: PlatformId) -> AsyncGene
         async with db.write(platform) as scope:
             await release(scope, claim)
         raise
-
-
-async def forget(scope: WriteScope, claim: Claim) -> None:
-    """Frees an unfinished key: the request failed before it did anything, and may be sent again."""
-    await scope.run(_FORGET, _of(scope, claim))
 
 
 async def prune(scope: SystemScope, *, older_than: timedelta = KEPT, limit: int = PRUNE_LIMIT) -> int:
