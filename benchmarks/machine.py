@@ -10,8 +10,9 @@ from typing import Any
 
 import asyncpg
 import orjson
-from marketbill.embedded.stack import Stack
 from rich.console import Console
+
+from marketbill.embedded.stack import Stack
 
 console = Console()
 RESULTS = Path(__file__).parent / "results"

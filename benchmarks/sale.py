@@ -16,11 +16,12 @@ from typing import Any
 
 import asyncpg
 from machine import admin, console, drained, machine, resident_mib, save
+from rich.table import Table
+
 from marketbill.demo.api import Api
 from marketbill.demo.market import Market, line, open_market
 from marketbill.demo.sandbox import SandboxControl
 from marketbill.embedded.stack import Stack
-from rich.table import Table
 
 CALLERS = (1, 16, 64)
 _BOOKED = """
@@ -32,7 +33,8 @@ from (select extract(epoch from e.recorded_at - p.created_at) * 1000 as waited, 
       where p.reference like $1) as sales
 """
 _CALLS = """
-select coalesce(sum(calls) filter (where query !~* '^(begin|commit|rollback)'), 0)::bigint, coalesce(sum(calls), 0)::bigint
+select coalesce(sum(calls) filter (where query !~* '^(begin|commit|rollback)'), 0)::bigint,
+       coalesce(sum(calls), 0)::bigint
 from pg_stat_statements where query !~ 'pg_stat_statements|from transfer where status'
 """
 
