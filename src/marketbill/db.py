@@ -6,7 +6,6 @@ security and fix the time of the transaction; a read scope is a READ ONLY transa
 Two roles stand behind them, `marketbill_app` and `marketbill_system`; neither can bypass row-level security.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -96,7 +95,7 @@ class Scope:
 
 
 class ReadScope(Scope):
-    """A READ ONLY transaction."""
+    """A READ ONLY transaction; all its statements see the same state (REPEATABLE READ)."""
 
 
 class WriteScope(Scope):
@@ -136,8 +135,8 @@ class Database:
 
     @asynccontextmanager
     async def read(self, platform: PlatformId) -> AsyncGenerator[ReadScope]:
-        """A READ ONLY transaction. Raises Unavailable when PostgreSQL is not there."""
-        async with _transaction(self.app, "begin read only", platform) as connection:
+        """A READ ONLY transaction that sees one state of the data throughout. Raises Unavailable without PostgreSQL."""
+        async with _transaction(self.app, "begin isolation level repeatable read, read only", platform) as connection:
             yield ReadScope(connection, platform, await _now(connection))
 
     @asynccontextmanager
@@ -162,45 +161,55 @@ def _sync(connection: AsyncConnection) -> Connection:
     return sync
 
 
+class TransactionFailed(Exception):
+    """A commit answered with ROLLBACK: an error inside the block was swallowed, and nothing was written."""
+
+
 #: How a database that is away, or went away, shows itself, beside what SQLAlchemy wraps.
 _AWAY = (ConnectionError, TimeoutError, PoolTimeout, InterfaceError, asyncpg.InterfaceError)
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+#: Two transactions stood in each other's way; the whole of either may be tried again.
+_CLASHED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine, begin: str, platform: PlatformId | None) -> AsyncGenerator[AsyncConnection]:
-    """Begins and names the tenant in one round trip: the engine is in autocommit, its transactions are begun here."""
+    """Begins and names the tenant in one round trip: the engine is in autocommit, its transactions are begun here.
+
+    A connection whose transaction did not end for certain (a cancelled task, a lost server) is closed, never pooled:
+    its next user would be inside somebody else's transaction.
+    """
     opening = begin if platform is None else f"{begin}; select set_config('app.platform_id', '{platform}', true)"
     try:
-        async with _connection(engine) as connection:
+        connection, ended = await _alive(engine), False
+        try:
             driver = driver_of(_sync(connection))
             await driver.execute(opening)
             try:
                 yield connection
-            except BaseException:
-                if not driver.is_closed():
-                    await asyncio.shield(driver.execute("rollback"))
+            except Exception:
+                await driver.execute("rollback")
+                ended = True
                 raise
-            await driver.execute("commit")
+            status = await driver.execute("commit")
+            ended = True
+            if status != "COMMIT":
+                raise TransactionFailed
+        finally:
+            if not ended:
+                await connection.invalidate()
+            await connection.close()
     except (*_AWAY, *_LOST) as error:
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+    except _CLASHED as error:
+        raise Unavailable("Another change was under way at the same moment; try again.") from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, _LOST):
+        cause = error.orig.__cause__ if error.orig else None
+        if error.connection_invalidated or isinstance(cause, _LOST):
             raise Unavailable("The connection to the database was lost; try again in a moment.") from error
+        if isinstance(cause, _CLASHED):
+            raise Unavailable("Another change was under way at the same moment; try again.") from error
         raise
-
-
-@asynccontextmanager
-async def _connection(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
-    """A connection that is alive; one that died, or that may still be in a transaction, never goes back to the pool."""
-    connection = await _alive(engine)
-    driver = driver_of(_sync(connection))
-    try:
-        yield connection
-    finally:
-        if driver.is_closed() or driver.is_in_transaction():
-            await connection.invalidate()
-        await connection.close()
 
 
 async def _alive(engine: AsyncEngine) -> AsyncConnection:

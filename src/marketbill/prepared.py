@@ -29,6 +29,7 @@ class Prepared:
         self._sql = ""
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
+        self._known = 0
         self._outgoing: dict[str, _Convert] = {}
         self._incoming: list[tuple[int, _Convert]] = []
         self._row: type[tuple[Any, ...]] | None = None
@@ -54,6 +55,8 @@ class Prepared:
         if not self._sql:
             self._compile(connection.dialect)
         given = self._defaults | dict(values or {})
+        if len(given) > self._known:
+            raise TypeError(f"values without a place in the statement: {sorted(given.keys() - set(self._names))}")
         arguments = [given[name] for name in self._names]
         for place, name in enumerate(self._names):
             convert = self._outgoing.get(name)
@@ -67,8 +70,10 @@ class Prepared:
     def _compile(self, dialect: Dialect) -> None:
         compiled = cast(Any, self.statement).compile(dialect=dialect)
         self._names = tuple(compiled.positiontup or ())
-        self._defaults = dict(compiled.params)
-        for name, bind in compiled.binds.items():
+        # A value that the statement gives itself; one that the caller forgets is a KeyError, never a silent NULL.
+        self._defaults = {name: bind.effective_value for bind, name in compiled.bind_names.items() if not bind.required}
+        self._known = len(set(self._names))
+        for bind, name in compiled.bind_names.items():
             convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
             if convert is not None:
                 self._outgoing[name] = convert
