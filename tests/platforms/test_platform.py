@@ -104,6 +104,22 @@ async def test_fee_rules_are_versions(machine: Machine) -> None:
         assert [row.version for row in await fee_rule.listing(scope)] == [3, 2, 1]
 
 
+async def test_fee_rules_published_at_once_take_a_version_each(machine: Machine) -> None:
+    market = await machine.platform(connected=False)
+    rows = await asyncio.gather(
+        *(
+            fee_rule.publish(
+                machine.services,
+                market.operator,
+                idempotency_key=machine.key(),
+                draft=replace(FEE_RULE, percent=Decimal(percent)),
+            )
+            for percent in range(1, 6)
+        )
+    )
+    assert sorted(row.version for row in rows) == [2, 3, 4, 5, 6]
+
+
 async def test_a_key_is_shown_once_kept_hashed_and_revoked_at_once(machine: Machine, admin_url: str) -> None:
     market = await machine.platform(connected=False)
     services = machine.services
@@ -239,6 +255,49 @@ async def test_a_new_provider_key_replaces_the_old_one(market: Market) -> None:
     assert told.id == account["id"] != old
     market.secret_key, market.provider_account = account["secret_key"], account["id"]
     assert len((await market.stripe("webhook_endpoints"))["data"]) == 2
+
+
+async def test_a_key_of_another_account_is_refused_once_there_is_anything_at_the_first(
+    market: Market, subtests: pytest.Subtests
+) -> None:
+    machine = market.machine
+    other = await machine.control("platforms", {"country": "NL", "default_currency": "eur", "name": "Second"})
+
+    async def connect(secret_key: str) -> Any:
+        return await credentials.provider_connect(
+            machine.services, market.operator, idempotency_key=machine.key(), secret_key=secret_key
+        )
+
+    await market.seller("A", onboard=None)
+    for story in ("a seller with an account", "a payment"):
+        with subtests.test(story):
+            with pytest.raises(StateConflict) as refused:
+                await connect(other["secret_key"])
+            assert (refused.value.current_state, refused.value.path) == (market.provider_account, ("secretKey",))
+            market.secret_key, mine = other["secret_key"], market.secret_key
+            assert (await market.stripe("webhook_endpoints"))["data"] == []
+            market.secret_key = mine
+        await market.sale(market.line("A", 5000))
+    assert (await connect(market.secret_key)).id == market.provider_account
+    await market.sale(market.line("A", 5000))
+    await market.prove()
+
+
+async def test_connecting_twice_at_once_keeps_secrets_of_endpoints_that_live(market: Market) -> None:
+    machine = market.machine
+    await asyncio.gather(
+        *(
+            credentials.provider_connect(
+                machine.services, market.operator, idempotency_key=machine.key(), secret_key=market.secret_key
+            )
+            for _ in range(3)
+        )
+    )
+
+    assert len((await market.stripe("webhook_endpoints"))["data"]) == 2
+    await market.seller("A")
+    await market.sale(market.line("A", 5000))
+    await market.prove()
 
 
 async def everything(admin_url: str) -> list[str]:

@@ -1,17 +1,20 @@
 """A platform's payment provider credentials: encrypted at rest, checked against the provider before they are kept."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from marketbill.actor import Actor
 from marketbill.crypto import Vault
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import InvalidInput, ProviderNotConnected
+from marketbill.errors import InvalidInput, ProviderNotConnected, StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PlatformId, public_id
 from marketbill.platforms.keys import tenant
+from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
 from marketbill.prepared import prepared
 from marketbill.provider.port import PlatformAccount, Provider, Refused, WebhookSecrets
@@ -25,6 +28,25 @@ _WEBHOOK_CREDENTIALS = select(
     provider_credential.c.connect_webhook_secret,
     provider_credential.c.livemode,
 ).where(provider_credential.c.platform_id == bindparam("platform"))
+
+_KEPT_ACCOUNT = select(provider_credential.c.provider_account, provider_credential.c.livemode).where(
+    provider_credential.c.platform_id == bindparam("platform")
+)
+# The weaker of the row locks: what refers to the platform is written meanwhile.
+_LOCK = (
+    select(platform_table.c.platform_id)
+    .where(platform_table.c.platform_id == bindparam("platform"))
+    .with_for_update(key_share=True)
+)
+# What has a name at the provider's account: payments, sellers, buyers, and what is being asked for.
+_IN_USE = text(
+    """
+    select exists (select from payment where platform_id = :platform)
+      or exists (select from seller where platform_id = :platform and provider_account is not null)
+      or exists (select from buyer where platform_id = :platform and provider_customer is not null)
+      or exists (select from provider_intent where platform_id = :platform and status in ('OPEN', 'UNKNOWN'))
+    """
+)
 
 
 async def provider_of(services: Services, scope: Scope) -> Provider:
@@ -65,8 +87,9 @@ async def provider_connect(
 ) -> PlatformAccount:
     """Checks a Stripe secret key, registers our webhook endpoints with it and keeps key and signing secrets encrypted.
 
-    A second call with another key replaces the first. Raises InvalidInput when the provider does not know the key or
-    it belongs to another mode, ProviderUnavailable when the provider cannot be reached (nothing is kept then).
+    A second call with another key of the same account replaces the first. Raises InvalidInput when the provider does
+    not know the key or it belongs to another mode, StateConflict for another account once there is anything at the
+    first, ProviderUnavailable when the provider cannot be reached (nothing is kept then).
     """
     platform = tenant(actor)
     body = {"key": services.vault.hash(secret_key).hex()}
@@ -77,10 +100,11 @@ async def provider_connect(
         )
     if claim.replay is not None:
         return PlatformAccount(**claim.replay)
-    async with idempotency.attempt(services.db, claim, platform):
-        account, secrets = await _register(services, platform, secret_key)
-    async with services.db.write(platform) as scope:
-        await _keep(services, scope, secret_key, account, secrets)
+    async with (
+        idempotency.attempt(services.db, claim, platform),
+        _one_at_a_time(services, platform) as scope,
+    ):
+        account = await _register(services, scope, secret_key)
         answer = {
             "id": account.id,
             "country": account.country,
@@ -96,14 +120,12 @@ async def renew_webhooks(services: Services, platform: PlatformId) -> bool:
 
     Raises ProviderUnavailable, ProviderRefused; what was kept stays then.
     """
-    async with services.db.read(platform) as scope:
+    async with _one_at_a_time(services, platform) as scope:
         sealed = await scope.scalar(_SECRET_KEY, {"platform": platform})
-    if sealed is None:
-        return False
-    secret_key = services.vault.decrypt(sealed, context=f"{platform}:provider_credential:secret_key")
-    account, secrets = await _register(services, platform, secret_key)
-    async with services.db.write(platform) as scope:
-        await _keep(services, scope, secret_key, account, secrets)
+        if sealed is None:
+            return False
+        secret_key = services.vault.decrypt(sealed, context=f"{platform}:provider_credential:secret_key")
+        await _register(services, scope, secret_key)
     return True
 
 
@@ -123,18 +145,44 @@ def _check_form(services: Services, secret_key: str) -> None:
         )
 
 
-async def _register(
-    services: Services, platform: PlatformId, secret_key: str
-) -> tuple[PlatformAccount, WebhookSecrets]:
+@asynccontextmanager
+async def _one_at_a_time(services: Services, platform: PlatformId) -> AsyncGenerator[WriteScope]:
+    """A transaction that asks the provider and keeps its answer, one after the other.
+
+    Registering replaces the endpoints that are there: of two at once, each would end what the other keeps.
+    """
+    async with services.db.write(platform) as scope:
+        await scope.run(_LOCK, {"platform": platform})
+        yield scope
+
+
+async def _register(services: Services, scope: WriteScope, secret_key: str) -> PlatformAccount:
     provider = services.provider(secret_key)
-    url = f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', platform)}"
+    url = f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', scope.platform)}"
     try:
         account = await provider.account()
-        return account, await provider.create_webhook_endpoints(url)
+        await _refuse_other_account(scope, account)
+        secrets = await provider.create_webhook_endpoints(url)
     except Refused as refusal:
         if refusal.failure.status == 401:
             raise InvalidInput("The provider does not know this secret key.", path=("secretKey",)) from None
         raise
+    await _keep(services, scope, secret_key, account, secrets)
+    return account
+
+
+async def _refuse_other_account(scope: WriteScope, account: PlatformAccount) -> None:
+    """What was begun at one account is looked up there before it is asked for again; another would not know of it."""
+    kept = await scope.first(_KEPT_ACCOUNT, {"platform": scope.platform})
+    if kept is None or (kept.provider_account, kept.livemode) == (account.id, account.livemode):
+        return
+    if await scope.scalar(_IN_USE, {"platform": scope.platform}):
+        raise StateConflict(
+            f"This platform has payments or sellers at the provider's account {kept.provider_account}: "
+            f"give a key of that account, not of {account.id}.",
+            current_state=kept.provider_account,
+            path=("secretKey",),
+        )
 
 
 async def _keep(

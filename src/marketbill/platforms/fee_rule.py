@@ -14,11 +14,19 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import fee_rule as table
+from marketbill.platforms.model import platform
 from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
 from marketbill.services import Services
 
 VERSIONS_MAX = 1000
 _CURRENT = select(table).where(table.c.platform_id == bindparam("platform")).order_by(table.c.version.desc()).limit(1)
+
+# Two who publish at once take two numbers; payments, which refer to the platform, do not wait.
+_LOCK = (
+    select(platform.c.platform_id)
+    .where(platform.c.platform_id == bindparam("platform"))
+    .with_for_update(key_share=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,13 @@ class FeeRuleDraft:
 
 async def publish(services: Services, actor: Actor, *, idempotency_key: str, draft: FeeRuleDraft) -> Row[Any]:
     """Publishes the next version, in force from now on."""
-    platform = tenant(actor)
-    async with services.db.write(platform) as scope:
+    async with services.db.write(tenant(actor)) as scope:
         claim = await idempotency.claim(
             scope, actor=actor.id, operation="feeRulePublish", key=idempotency_key, body=draft.body()
         )
         if claim.replay is not None:
             id = parse_id("fee rule", claim.replay["id"])
-            row = await scope.one(select(table).where(table.c.platform_id == platform, table.c.id == id))
+            row = await scope.one(select(table).where(table.c.platform_id == scope.platform, table.c.id == id))
             return row
         row = await add(scope, draft)
         await idempotency.finish(scope, claim, {"id": public_id("fee rule", row.id)})
@@ -67,6 +74,7 @@ async def publish(services: Services, actor: Actor, *, idempotency_key: str, dra
 
 async def add(scope: WriteScope, draft: FeeRuleDraft) -> Row[Any]:
     """Adds the next version within a transaction."""
+    await scope.run(_LOCK, {"platform": scope.platform})
     newest = await scope.scalar(select(func.max(table.c.version)).where(table.c.platform_id == scope.platform))
     id, version = new_id(), (newest or 0) + 1
     draft.rule(public_id("fee rule", id), version)
