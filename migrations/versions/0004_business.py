@@ -59,6 +59,7 @@ create table payment_method (
   exp_year integer,
   created_at timestamptz not null,
   primary key (platform_id, id),
+  unique (platform_id, provider_method),
   foreign key (platform_id, buyer_id) references buyer
 );
 create index payment_method_platform_id_buyer_id_idx on payment_method (platform_id, buyer_id);
@@ -115,6 +116,9 @@ create index payment_awaiting_release_idx on payment (platform_id, release_on)
   where available_at is not null and released_at is null;
 create index payment_awaiting_transfer_idx on payment (platform_id, released_at)
   where released_at is not null and transfers_planned_at is null;
+create index payment_awaiting_news_idx on payment (platform_id, updated_at, created_at)
+  where provider_payment is not null
+    and status in ('REQUIRES_PAYMENT_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'DECLINED');
 select marketbill_protect('payment', 'select, insert, update');
 select marketbill_expose('payment', 'select');
 
@@ -204,6 +208,8 @@ create table payout (
 );
 create index payout_seller_idx on payout (platform_id, seller_id, id);
 create index payout_provider_idx on payout (platform_id, provider_payout);
+create index payout_awaiting_news_idx on payout (platform_id, updated_at, created_at)
+  where provider_payout is not null and status in ('CREATED', 'IN_TRANSIT');
 select marketbill_protect('payout', 'select, insert, update');
 select marketbill_expose('payout', 'select');
 """

@@ -1,5 +1,6 @@
 """Buyers and their payment methods: a provider's token comes in, never a card."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -71,6 +72,23 @@ async def test_a_method_attached_twice_with_one_key_is_one(market: Market) -> No
     assert first.id == again.id
     with pytest.raises(IdempotencyConflict):
         await attach(market, kim, "pm_card_mastercard", key="m")
+
+
+async def test_a_method_of_the_provider_is_kept_once(market: Market) -> None:
+    kim = await create(market)
+    first = await attach(market, kim, "pm_card_visa")
+    again = await asyncio.gather(*(attach(market, kim, first.provider_method) for _ in range(2)))
+    assert [one.id for one in again] == [first.id, first.id]
+    async with market.machine.services.db.read(market.platform) as scope:
+        assert len((await buyers.methods_of(scope, [kim.id]))[kim.id]) == 1
+
+
+async def test_an_external_reference_names_one_buyer(market: Market) -> None:
+    racing = await asyncio.gather(*(create(market) for _ in range(5)), return_exceptions=True)
+    [kim] = [one for one in racing if not isinstance(one, BaseException)]
+    refusals = [one for one in racing if one is not kim]
+    assert {type(one) for one in refusals} == {InvalidInput}
+    assert all(public_id("buyer", kim.id) in str(one) for one in refusals)
 
 
 async def test_an_unknown_token_is_refused_and_may_be_tried_again(market: Market) -> None:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from marketbill.actor import Actor
 from marketbill.buyers.model import buyer as table
 from marketbill.buyers.model import payment_method
-from marketbill.db import Scope
+from marketbill.db import Scope, WriteScope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import BuyerId, PlatformId, new_id, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
-from marketbill.provider.port import Provider
+from marketbill.provider.port import PaymentMethod, Provider
 from marketbill.services import Services
 from marketbill.text import check_usable
 
@@ -49,13 +50,16 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         claim = await idempotency.claim(scope, actor=actor.id, operation="buyerCreate", key=idempotency_key, body=body)
         if claim.replay is not None:
             return await load(scope, BuyerId(parse_id("buyer", claim.replay["id"])))
-        await _refuse_taken(scope, draft.external_ref)
-        buyer_id = BuyerId(new_id())
-        await scope.run(
-            insert(table).values(platform_id=platform, id=buyer_id, **body, created_at=scope.now, updated_at=scope.now)
+        row = await scope.first(
+            insert(table)
+            .values(platform_id=platform, id=new_id(), **body, created_at=scope.now, updated_at=scope.now)
+            .on_conflict_do_nothing(index_elements=["platform_id", "external_ref"])
+            .returning(table)
         )
-        await idempotency.finish(scope, claim, {"id": public_id("buyer", buyer_id)})
-        return await load(scope, buyer_id)
+        if row is None:
+            raise await _taken(scope, draft.external_ref)
+        await idempotency.finish(scope, claim, {"id": public_id("buyer", row.id)})
+        return row
 
 
 async def attach_method(
@@ -84,23 +88,9 @@ async def attach_method(
         customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
         attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")
     async with services.db.write(platform) as scope:
-        method_id = new_id()
-        await scope.run(
-            insert(payment_method).values(
-                platform_id=platform,
-                id=method_id,
-                buyer_id=id,
-                provider_method=attached.id,
-                kind=attached.kind,
-                brand=attached.brand,
-                last4=attached.last4,
-                exp_month=attached.exp_month,
-                exp_year=attached.exp_year,
-                created_at=scope.now,
-            )
-        )
-        await idempotency.finish(scope, claim, {"id": public_id("payment method", method_id)})
-        return await _load_method(scope, method_id)
+        method = await _keep_method(scope, id, attached)
+        await idempotency.finish(scope, claim, {"id": public_id("payment method", method.id)})
+        return method
 
 
 async def load(scope: Scope, id: BuyerId, *, path: tuple[str, ...] = ()) -> Row[Any]:
@@ -113,10 +103,8 @@ async def load(scope: Scope, id: BuyerId, *, path: tuple[str, ...] = ()) -> Row[
 
 async def by_ids(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
     """The buyers among `ids` that exist, in one statement."""
-    statement = select(table).where(
-        table.c.platform_id == bindparam("platform"), table.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
-    )
-    return {row.id: row for row in await scope.rows(statement, {"platform": scope.platform, "ids": list(ids)})}
+    rows = await scope.rows(_BY_IDS, {"platform": scope.platform, "ids": list(ids)})
+    return {row.id: row for row in rows}
 
 
 async def methods_of(scope: Scope, buyers: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
@@ -162,6 +150,34 @@ async def _make_customer(services: Services, platform: PlatformId, provider: Pro
     return customer
 
 
+async def _keep_method(scope: WriteScope, buyer: BuyerId, attached: PaymentMethod) -> Row[Any]:
+    """The provider's method as ours, once: a request that was taken over may have kept it before."""
+    kept = await scope.first(
+        insert(payment_method)
+        .values(
+            platform_id=scope.platform,
+            id=new_id(),
+            buyer_id=buyer,
+            provider_method=attached.id,
+            kind=attached.kind,
+            brand=attached.brand,
+            last4=attached.last4,
+            exp_month=attached.exp_month,
+            exp_year=attached.exp_year,
+            created_at=scope.now,
+        )
+        .on_conflict_do_nothing(index_elements=["platform_id", "provider_method"])
+        .returning(payment_method)
+    )
+    return kept or await scope.one(
+        select(payment_method).where(
+            payment_method.c.platform_id == scope.platform,
+            payment_method.c.buyer_id == buyer,
+            payment_method.c.provider_method == attached.id,
+        )
+    )
+
+
 async def _load_method(scope: Scope, id: UUID) -> Row[Any]:
     row = await scope.one(
         select(payment_method).where(payment_method.c.platform_id == scope.platform, payment_method.c.id == id)
@@ -169,18 +185,15 @@ async def _load_method(scope: Scope, id: UUID) -> Row[Any]:
     return row
 
 
-async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:
-    if external_ref is None:
-        return
-    taken = await scope.scalar(
+async def _taken(scope: Scope, external_ref: str | None) -> InvalidInput:
+    holder = await scope.scalar(
         select(table.c.id).where(table.c.platform_id == scope.platform, table.c.external_ref == external_ref)
     )
-    if taken is not None:
-        raise InvalidInput(
-            f"The buyer {public_id('buyer', taken)} has this external reference already.",
-            path=("externalRef",),
-            constraint="unique in the platform",
-        )
+    return InvalidInput(
+        f"The buyer {public_id('buyer', holder)} has this external reference already.",
+        path=("externalRef",),
+        constraint="unique in the platform",
+    )
 
 
 def _check(draft: BuyerDraft) -> None:

@@ -36,6 +36,7 @@ _INSERT = prepared(
                             suspended, transfers, payouts_enabled, requirements, created_at, updated_at, version)
         values (:platform, :seller, :name, :email, :country, :vat_number, :vat_valid, :external_ref,
                 false, 'UNREQUESTED', false, '{}', :now, :now, 1)
+        on conflict (platform_id, external_ref) do nothing
         returning *
         """
     ).columns(*table.c)
@@ -79,8 +80,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         claim = await idempotency.claim(scope, actor=actor.id, operation="sellerCreate", key=idempotency_key, body=body)
         if claim.replay is not None:
             return await load(scope, SellerId(parse_id("seller", claim.replay["id"])))
-        await _refuse_taken(scope, draft.external_ref)
-        row = await scope.one(
+        row = await scope.first(
             _INSERT,
             {
                 "platform": platform,
@@ -94,6 +94,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
                 "now": scope.now,
             },
         )
+        if row is None:
+            raise await _taken(scope, draft.external_ref)
         opening = await onboarding.open_account(services, scope, row)
         await idempotency.finish(scope, claim, {"id": public_id("seller", row.id)})
     if opening is None:
@@ -194,15 +196,12 @@ def _vat_valid(country: str, number: str | None) -> bool:
     return number is not None and vat_number_valid(country=country, number=number)
 
 
-async def _refuse_taken(scope: Scope, external_ref: str | None) -> None:
-    if external_ref is None:
-        return
-    taken = await scope.scalar(
+async def _taken(scope: Scope, external_ref: str | None) -> InvalidInput:
+    holder = await scope.scalar(
         select(table.c.id).where(table.c.platform_id == scope.platform, table.c.external_ref == external_ref)
     )
-    if taken is not None:
-        raise InvalidInput(
-            f"The seller {public_id('seller', taken)} has this external reference already.",
-            path=("externalRef",),
-            constraint="unique in the platform",
-        )
+    return InvalidInput(
+        f"The seller {public_id('seller', holder)} has this external reference already.",
+        path=("externalRef",),
+        constraint="unique in the platform",
+    )
