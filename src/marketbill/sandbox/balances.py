@@ -128,6 +128,19 @@ def make_available(desk: Desk, ref: str) -> None:
     emit(desk, account, "balance.available", balance(desk, account))
 
 
+def tell_available(desk: Desk, account: str) -> None:
+    """Emit ``balance.available`` for funds that skipped pending: at once, and then at most once a second.
+
+    It says how the balance stands, not what changed it, so one at the end of a burst tells the same as one a charge.
+    """
+    now = desk.clock.now()
+    if desk.told.get(account, 0) < now:
+        desk.told[account] = now
+        emit(desk, account, "balance.available", balance(desk, account))
+    elif not desk.schedule.has("told", account):
+        desk.schedule.add(now + 1, "told", account)
+
+
 def available(desk: Desk, account: str, currency: str) -> int:
     """Return the available balance in minor units; it may be negative."""
     found = desk.store.db.execute(

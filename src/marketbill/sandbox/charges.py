@@ -134,7 +134,7 @@ def settle(desk: Desk, charge_id: str) -> Doc:
     )
     charge["balance_transaction"] = transaction["id"]
     if bypass:
-        emit(desk, account, "balance.available", balances.balance(desk, account))
+        balances.tell_available(desk, account)
     return charge
 
 

@@ -47,6 +47,9 @@ class Desk:
         self.origin: Origin | None = None
         #: Set when there may be something to deliver or to do.
         self.wake = asyncio.Event()
+        #: When each account's available balance was last told, by ``balance.available`` for funds that skip pending.
+        self.told: dict[str, int] = {}
+        self.store.on_rollback.append(self.told.clear)
         self._endpoints: dict[str, list[Endpoint]] = {}
         self.store.on_rollback.append(self.forget_endpoints)
 

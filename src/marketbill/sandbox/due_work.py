@@ -10,4 +10,5 @@ DUE_WORK: dict[str, Work] = {
     "payout_sent": payouts.send,
     "prune": events.prune,
     "settle": charges.settle_later,
+    "told": balances.tell_available,
 }

@@ -35,6 +35,11 @@ class Schedule:
         if self.next_at is None or at < self.next_at:
             self.next_at = at
 
+    def has(self, kind: str, ref: str) -> bool:
+        """Return whether such work is due already."""
+        found = self._desk.store.db.execute("SELECT 1 FROM due WHERE kind = ? AND ref = ? LIMIT 1", (kind, ref))
+        return found.fetchone() is not None
+
     def drop(self, kind: str, ref: str) -> None:
         """Forget due work, for one whose reason is gone."""
         self._desk.store.db.execute("DELETE FROM due WHERE kind = ? AND ref = ?", (kind, ref))

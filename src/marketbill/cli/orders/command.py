@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
+import uvloop
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
@@ -71,7 +72,8 @@ def import_orders(
     terms = Terms(rate, seller_country.upper() if seller_country else None, at_once, float(patience))
     started = time.monotonic()
     console = terminal.console()
-    outcome = asyncio.run(_run(read, terms, platform=platform, data=data, console=console))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(_run(read, terms, platform=platform, data=data, console=console))
     rejected = [*read.rejects, *(Reject(row, reason) for order, reason in outcome.refused for row in order.rows)]
     place = rejects or Path(f"{file.name}.rejects.csv")
     if rejected:
