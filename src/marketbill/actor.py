@@ -17,9 +17,12 @@ class Role(StrEnum):
     BUYER = "BUYER"
 
 
+BACKEND = frozenset({Role.OPERATOR, Role.OPERATOR_READONLY, Role.SERVICE})
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A verified credential. `id` names it in idempotency keys and logs (`key_…`, `sel_…`, `buy_…`, `bootstrap`).
+    """A verified credential. `id` names it in logs (`key_…`, `sel_…`, `buy_…`, `bootstrap`).
 
     `platform` is None for BOOTSTRAP only; `seller` is set for SELLER only, `buyer` for BUYER only.
     """
@@ -29,3 +32,11 @@ class Actor:
     platform: PlatformId | None = None
     seller: SellerId | None = None
     buyer: BuyerId | None = None
+
+    @property
+    def idempotency_scope(self) -> str:
+        """Whose idempotency keys are one name space: a seller's or buyer's own, all of a platform's backend together.
+
+        A backend that retries after its API key was rotated, or from another of its services, sends the same request.
+        """
+        return "backend" if self.role in BACKEND else self.id

@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import BigInteger, Column, Connection, Executable, MetaData, Row, String, Table, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -166,7 +166,14 @@ class TransactionFailed(Exception):
 
 
 #: How a database that is away, or went away, shows itself, beside what SQLAlchemy wraps.
-_AWAY = (ConnectionError, TimeoutError, PoolTimeout, InterfaceError, asyncpg.InterfaceError)
+_AWAY = (
+    ConnectionError,
+    TimeoutError,
+    PoolTimeout,
+    InterfaceError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 #: Two transactions stood in each other's way; the whole of either may be tried again.
 _CLASHED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
@@ -188,8 +195,7 @@ async def _transaction(engine: AsyncEngine, begin: str, platform: PlatformId | N
             try:
                 yield connection
             except Exception:
-                await driver.execute("rollback")
-                ended = True
+                ended = await _rolled_back(driver)
                 raise
             status = await driver.execute("commit")
             ended = True
@@ -210,6 +216,15 @@ async def _transaction(engine: AsyncEngine, begin: str, platform: PlatformId | N
         if isinstance(cause, _CLASHED):
             raise Unavailable("Another change was under way at the same moment; try again.") from error
         raise
+
+
+async def _rolled_back(driver: Any) -> bool:
+    """False when not even that could be done; the error that led here says more than the one that came of it."""
+    try:
+        await driver.execute("rollback")
+    except (*_AWAY, *_LOST):
+        return False
+    return True
 
 
 async def _alive(engine: AsyncEngine) -> AsyncConnection:
@@ -241,6 +256,16 @@ def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEn
     )
 
 
+class NotADatabase(ValueError):
+    """A database address that is none of PostgreSQL; the message has no password in it."""
+
+
 def async_url(url: str) -> str:
-    """The same database through asyncpg, whichever PostgreSQL URL was given."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    """The same database through asyncpg, whichever PostgreSQL URL was given. Raises NotADatabase."""
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        raise NotADatabase("a database address reads postgresql://user:password@host:5432/database") from None
+    if not address.drivername.startswith("postgres"):
+        raise NotADatabase(f"only PostgreSQL is a database for marketbill, not {address.drivername}")
+    return address.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)

@@ -1,17 +1,20 @@
 """Checkout: what was previewed is what is charged, once for a key, whatever the card answers."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.market.machine import Machine
 from tests.market.market import Market
 
-from marketbill.errors import IdempotencyConflict, ProviderDeclined
+from marketbill.actor import Actor, Role
+from marketbill.errors import IdempotencyConflict, ProviderDeclined, StateConflict
 from marketbill.ids import public_id
 from marketbill.payments import cancellation
 from marketbill.payments.checkout import Checkout
 from marketbill.payments.order import plan_order
 from marketbill.payments.queries import lines_of, shares_of
+from marketbill.provider.port import Unknown
 
 
 @pytest.fixture
@@ -68,6 +71,15 @@ async def test_the_same_key_gives_the_same_payment_and_one_charge(shop: Market) 
     assert first.payment.status == later.payment.status == "SUCCEEDED"
     assert len(await shop.charges()) == 1
     await shop.prove()
+
+
+async def test_a_retry_after_the_api_key_was_rotated_is_the_same_request(shop: Market) -> None:
+    draft = shop.draft(shop.line("A", 2000))
+    rotated = Actor(Role.SERVICE, "key_another", shop.platform)
+    first = await shop.pay(draft, key="order-7")
+    again = await shop.pay(draft, key="order-7", actor=rotated)
+    assert again.payment.id == first.payment.id
+    assert len(await shop.charges()) == 1
 
 
 async def test_the_same_key_with_another_body_conflicts(shop: Market) -> None:
@@ -212,6 +224,24 @@ async def test_a_canceled_payment_cannot_be_paid_any_more(shop: Market) -> None:
     state = await shop.stripe(f"payment_intents/{waiting.payment.provider_payment}")
     assert state["status"] == "canceled"
     await shop.prove()
+
+
+async def test_a_cancellation_that_was_interrupted_ends_when_it_is_asked_for_again(shop: Market) -> None:
+    waiting = await shop.pay(shop.draft(shop.line("A", 5000), card=None))
+    id = public_id("payment", waiting.payment.id)
+
+    async def cancel() -> Any:
+        return await cancellation.cancel(shop.machine.services, shop.operator, idempotency_key="c", id=id)
+
+    shop.machine.line.lose_answer(f"POST /v1/payment_intents/{waiting.payment.provider_payment}/cancel")
+    with pytest.raises(Unknown):
+        await cancel()
+    await shop.machine.quiet()
+    assert (await shop.payment(waiting.payment.id)).status == "CANCELED", "the provider's event was there first"
+
+    assert [(await cancel()).status for _ in range(2)] == ["CANCELED", "CANCELED"]
+    with pytest.raises(StateConflict):
+        await cancellation.cancel(shop.machine.services, shop.operator, idempotency_key="another", id=id)
 
 
 async def test_two_markets_do_not_meet(machine: Machine) -> None:

@@ -75,7 +75,7 @@ def _database_failure(error: BaseException | None) -> Failure | None:
     while error is not None and seen < 10:
         if _is(error, "asyncpg", "PostgresError"):
             return Failure(f"the database refused: {' '.join(str(error).split())}")
-        if _is(error, "sqlalchemy.exc", "ArgumentError"):
+        if _is(error, "marketbill.db", "NotADatabase"):
             return Failure(
                 "DATABASE_URL is not a database address: write postgresql://user:password@host/database", USAGE
             )

@@ -24,7 +24,7 @@ async def deliver(services: Services, actor: Actor, *, idempotency_key: str, id:
     payment_id = PaymentId(parse_id("payment", id, path=("id",)))
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="paymentDeliver", key=idempotency_key, body={"id": id}
+            scope, actor=actor.idempotency_scope, operation="paymentDeliver", key=idempotency_key, body={"id": id}
         )
         row = await load(scope, payment_id, path=("id",), lock=True)
         if claim.replay is not None:
