@@ -6,11 +6,18 @@ from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
 from strawberry.extensions import FieldExtension
+from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from marketbill_graphql.access import Roles, access
 
 T = TypeVar("T", bound=type)
+
+_IDEMPOTENCY_KEY = (
+    "Your own name for this request, 1 to 255 characters. The same key with the same input gives the same answer and"
+    " changes nothing more; with another input it is refused. All API keys of a platform share the names. Remembered for"
+    " 48 hours."
+)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field, StrawberryField))
@@ -36,7 +43,11 @@ def interface(roles: Roles) -> Callable[[T], T]:
 @dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field, StrawberryField))
 def input(cls: T) -> T:
     """An input object; its docstring is its description."""
-    return strawberry.input(cls, description=_description(cls))
+    declared = strawberry.input(cls, description=_description(cls))
+    for field in get_object_definition(declared, strict=True).fields:
+        if field.python_name == "idempotency_key":
+            field.description = _IDEMPOTENCY_KEY
+    return declared
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field, StrawberryField))
