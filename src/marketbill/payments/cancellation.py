@@ -24,17 +24,21 @@ async def cancel(services: Services, actor: Actor, *, idempotency_key: str, id: 
     payment_id = PaymentId(parse_id("payment", id, path=("id",)))
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="paymentCancel", key=idempotency_key, body={"id": id}
+            scope, actor=actor.idempotency_scope, operation="paymentCancel", key=idempotency_key, body={"id": id}
         )
         row = await load(scope, payment_id, path=("id",))
         if claim.replay is not None:
+            return row
+        if claim.taken_over and row.status == PaymentStatus.CANCELED:
+            # The first try got as far as the provider, whose event told us before it could finish.
+            await idempotency.finish(scope, claim, {"id": id})
             return row
         if row.status not in _OPEN or row.provider_payment is None:
             raise StateConflict(
                 "Only a payment that waits for its buyer can be canceled.", current_state=row.status, path=("id",)
             )
         provider = await provider_of(services, scope)
-    key = hashlib.sha256(f"{actor.id}:{idempotency_key}".encode()).hexdigest()
+    key = hashlib.sha256(f"{actor.idempotency_scope}:{idempotency_key}".encode()).hexdigest()
     async with idempotency.attempt(services.db, claim, platform):
         state = await provider.cancel_payment(row.provider_payment, key=f"{id}:cancel:{key}")
     async with services.db.write(platform) as scope:
