@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from uuid import UUID
 
 import strawberry
 import structlog
@@ -28,6 +29,8 @@ log = structlog.get_logger("marketbill.http")
 
 #: A provider's event is a few KiB; the largest objects stay well below this.
 WEBHOOK_BYTES_MAX = 1024 * 1024
+#: The tenant of a probe: nobody's.
+_NOBODY = PlatformId(UUID(int=0))
 
 _LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>marketbill</title>
 <body style="font-family: system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; line-height: 1.6">
@@ -87,8 +90,8 @@ def _ready(services: Services) -> Callable[[Request], object]:
     async def ready(_request: Request) -> Response:
         """The process can serve: its database answers."""
         try:
-            async with services.db.system() as scope:
-                await scope.connection.execute(text("select 1"))
+            async with services.db.read(_NOBODY) as scope:
+                await scope.scalar(text("select 1"))
         except Unavailable as refusal:
             return JSONResponse({"status": "unavailable", "reason": refusal.message}, status_code=503)
         return JSONResponse({"status": "ready"})

@@ -60,7 +60,7 @@ create table platform (
   version integer not null default 1
 );
 select marketbill_protect('platform', 'select, insert, update');
-select marketbill_expose('platform', 'select');
+select marketbill_expose('platform', 'select (platform_id, name, created_at)');
 
 create table api_key (
   platform_id uuid not null references platform,
@@ -118,7 +118,7 @@ create table idempotency_key (
 );
 create index idempotency_key_claimed_at_idx on idempotency_key (platform_id, claimed_at);
 select marketbill_protect('idempotency_key', 'select, insert, update, delete');
-select marketbill_expose('idempotency_key', 'select, delete');
+select marketbill_expose('idempotency_key', 'select (platform_id, actor, operation, key, claimed_at), delete');
 """
 
 

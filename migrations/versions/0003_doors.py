@@ -33,7 +33,7 @@ create index provider_intent_due_anywhere_idx on provider_intent (next_attempt_a
 create index provider_intent_subject_idx on provider_intent (platform_id, kind, subject_id);
 create index provider_intent_held_idx on provider_intent (platform_id, held_for) where held_for is not null;
 select marketbill_protect('provider_intent', 'select, insert, update');
-select marketbill_expose('provider_intent', 'select');
+select marketbill_expose('provider_intent', 'select (platform_id, kind, next_attempt_at)');
 
 create table outbox_message (
   platform_id uuid not null,
@@ -46,7 +46,7 @@ create table outbox_message (
 );
 create index outbox_message_available_at_idx on outbox_message (available_at);
 select marketbill_protect('outbox_message', 'select, insert');
-select marketbill_expose('outbox_message', 'select, insert, update, delete');
+select marketbill_expose('outbox_message', 'select, insert, update (available_at), delete');
 
 create table inbox_event (
   platform_id uuid not null,
@@ -68,7 +68,7 @@ create index inbox_event_due_idx on inbox_event (platform_id, occurred_at, id) w
 create index inbox_event_due_anywhere_idx on inbox_event (next_attempt_at) where next_attempt_at is not null;
 create index inbox_event_object_idx on inbox_event (platform_id, object_id);
 select marketbill_protect('inbox_event', 'select, insert, update');
-select marketbill_expose('inbox_event', 'select');
+select marketbill_expose('inbox_event', 'select (platform_id, next_attempt_at)');
 
 create table job_run (
   job text not null,

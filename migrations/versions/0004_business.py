@@ -120,7 +120,8 @@ create index payment_awaiting_news_idx on payment (platform_id, updated_at, crea
   where provider_payment is not null
     and status in ('REQUIRES_PAYMENT_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'DECLINED');
 select marketbill_protect('payment', 'select, insert, update');
-select marketbill_expose('payment', 'select');
+select marketbill_expose('payment', 'select (platform_id, status, provider_payment, created_at, updated_at, succeeded_at,
+  settled_at, available_on, available_at, release_on, released_at, transfers_planned_at)');
 
 create table payment_line (
   platform_id uuid not null,
@@ -187,7 +188,7 @@ create table transfer (
 create index transfer_held_idx on transfer (platform_id, seller_id) where status = 'HELD';
 create index transfer_seller_idx on transfer (platform_id, seller_id, id);
 select marketbill_protect('transfer', 'select, insert, update');
-select marketbill_expose('transfer', 'select');
+select marketbill_expose('transfer', 'select (platform_id, status)');
 
 create table payout (
   platform_id uuid not null,
@@ -211,7 +212,7 @@ create index payout_provider_idx on payout (platform_id, provider_payout);
 create index payout_awaiting_news_idx on payout (platform_id, updated_at, created_at)
   where provider_payout is not null and status in ('CREATED', 'IN_TRANSIT');
 select marketbill_protect('payout', 'select, insert, update');
-select marketbill_expose('payout', 'select');
+select marketbill_expose('payout', 'select (platform_id, status, provider_payout, created_at, updated_at)');
 """
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import httpx2
+import pytest
 from pydantic import SecretStr
 
 from marketbill.config import Settings
+from marketbill.db import Database
 from marketbill.services import Services
 from marketbill_graphql.app import create_app
 
@@ -23,6 +25,13 @@ async def test_probes_and_landing(market: Market) -> None:
     missing = await market.http.get("/nothing")
     assert missing.status_code == 404
     assert missing.headers["x-request-id"]
+
+
+async def test_the_api_is_ready_without_the_view_across_tenants(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Database, "system")
+    assert (await market.http.get("/ready")).json() == {"status": "ready"}
 
 
 async def test_a_dead_database_is_a_clear_answer() -> None:
