@@ -1,13 +1,16 @@
 """Files by signed link: a link names one file of one platform, needs no other credential and lives for minutes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Send
 
 from marketbill import clock
 from marketbill.errors import NotFound, Refusal
@@ -70,7 +73,7 @@ def routes(services: Services) -> list[Route]:
             "cache-control": "private, no-store",
             "x-content-type-options": "nosniff",
         }
-        return StreamingResponse(_after(first, parts), media_type="text/csv; charset=utf-8", headers=headers)
+        return _File(_after(first, parts), media_type="text/csv; charset=utf-8", headers=headers)
 
     return [Route("/files/statement.csv", statement)]
 
@@ -81,21 +84,31 @@ def _verify(services: Services, token: str) -> dict[str, Any]:
     )
 
 
-async def _statement(services: Services, asked: dict[str, Any]) -> AsyncIterator[str]:
+def _statement(services: Services, asked: dict[str, Any]) -> AsyncGenerator[str]:
     platform = PlatformId(parse_id("platform", asked["plt"]))
-    async with services.db.read(platform) as scope:
-        parts = statement_csv(
-            scope,
-            seller=SellerId(parse_id("seller", asked["sel"])),
-            currency=asked["cur"],
-            start=datetime.fromisoformat(asked["start"]),
-            end=datetime.fromisoformat(asked["end"]),
-        )
-        async for part in parts:
+    return statement_csv(
+        partial(services.db.read, platform),
+        seller=SellerId(parse_id("seller", asked["sel"])),
+        currency=asked["cur"],
+        start=datetime.fromisoformat(asked["start"]),
+        end=datetime.fromisoformat(asked["end"]),
+    )
+
+
+async def _after(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    async with aclosing(rest):
+        yield first
+        async for part in rest:
             yield part
 
 
-async def _after(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    yield first
-    async for part in rest:
-        yield part
+class _File(StreamingResponse):
+    """Closes its source at once, also when the reader went away in the middle."""
+
+    def __init__(self, parts: AsyncGenerator[str], *, media_type: str, headers: dict[str, str]) -> None:
+        super().__init__(parts, media_type=media_type, headers=headers)
+        self._parts = parts
+
+    async def stream_response(self, send: Send) -> None:
+        async with aclosing(self._parts):
+            await super().stream_response(send)

@@ -4,8 +4,10 @@ import csv
 import io
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy.pool import QueuePool
 from tests.ledger.worked_journal import EUR, START, basket
 
 from marketbill.db import Database
@@ -22,9 +24,14 @@ async def test_seller_bs_file(db: Database, platform: PlatformId, monkeypatch: p
     sale = basket()
     async with db.write(platform) as scope:
         await post_all(scope, sale.entries)
-    async with db.read(platform) as scope:
-        parts = file.statement_csv(scope, seller=sale.b, currency=EUR, start=START - DAY, end=START + DAY)
-        rows = list(csv.DictReader(io.StringIO("".join([part async for part in parts]))))
+    parts = file.statement_csv(
+        partial(db.read, platform), seller=sale.b, currency=EUR, start=START - DAY, end=START + DAY
+    )
+    written: list[str] = []
+    async for part in parts:
+        written.append(part)
+        assert pool_of(db).checkedout() == 0, "who reads slowly keeps nobody waiting"
+    rows = list(csv.DictReader(io.StringIO("".join(written))))
 
     assert [(row["section"], row["amount"], row["from"], row["to"], row["balance"]) for row in rows] == [
         ("OPENING", "", "", "", "0.00"),
@@ -46,9 +53,10 @@ async def test_a_description_cannot_become_a_formula(db: Database, platform: Pla
     entries = [replace(sale.entries[1], description='=HYPERLINK("http://x")'), *sale.entries[2:]]
     async with db.write(platform) as scope:
         await post_all(scope, entries)
-    async with db.read(platform) as scope:
-        parts = file.statement_csv(scope, seller=sale.a, currency=EUR, start=START - DAY, end=START + DAY)
-        rows = list(csv.DictReader(io.StringIO("".join([part async for part in parts]))))
+    parts = file.statement_csv(
+        partial(db.read, platform), seller=sale.a, currency=EUR, start=START - DAY, end=START + DAY
+    )
+    rows = list(csv.DictReader(io.StringIO("".join([part async for part in parts]))))
     assert rows[1]["description"] == '\'=HYPERLINK("http://x")'
 
 
@@ -67,6 +75,12 @@ async def test_a_file_has_a_limit(db: Database, platform: PlatformId, monkeypatc
     sale = basket()
     async with db.write(platform) as scope:
         await post_all(scope, sale.entries)
-    async with db.read(platform) as scope:
-        with pytest.raises(LimitExceeded, match="6 lines"):
-            await anext(file.statement_csv(scope, seller=sale.b, currency=EUR, start=START - DAY, end=START + DAY))
+    read = partial(db.read, platform)
+    with pytest.raises(LimitExceeded, match="6 lines"):
+        await anext(file.statement_csv(read, seller=sale.b, currency=EUR, start=START - DAY, end=START + DAY))
+
+
+def pool_of(db: Database) -> QueuePool:
+    pool = db.app.sync_engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool

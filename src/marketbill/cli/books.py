@@ -4,6 +4,7 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -152,12 +153,13 @@ async def _statement(
             money = (currency or (await platform_rows.load(scope)).default_currency).upper()
             until = end or scope.now + timedelta(days=1)
             seller = SellerId(found.id)
-            if as_csv:
-                async for part in statement_csv(scope, seller=seller, currency=money, start=start, end=until):
-                    sys.stdout.write(part)
+            if not as_csv:
+                drawn = await draw_up(scope, seller=seller, currency=money, start=start, end=until, limit=_LINES_MAX)
+                terminal.console().print(statement_table(found.name, drawn))
                 return
-            drawn = await draw_up(scope, seller=seller, currency=money, start=start, end=until, limit=_LINES_MAX)
-    terminal.console().print(statement_table(found.name, drawn))
+        read = partial(services.db.read, id)
+        async for part in statement_csv(read, seller=seller, currency=money, start=start, end=until):
+            sys.stdout.write(part)
 
 
 def statement_table(name: str, drawn: "Statement") -> Table:

@@ -5,7 +5,8 @@ Amounts are exact decimals of the currency; times are RFC 3339 in UTC.
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from marketbill.clock import rfc3339
@@ -38,10 +39,20 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 async def statement_csv(
-    scope: ReadScope, *, seller: SellerId, currency: str, start: datetime, end: datetime
-) -> AsyncIterator[str]:
-    """The whole statement of [start, end), in parts. Raises like `statement`, and LimitExceeded when it is too long."""
-    page = await statement(scope, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX)
+    read: Callable[[], AbstractAsyncContextManager[ReadScope]],
+    *,
+    seller: SellerId,
+    currency: str,
+    start: datetime,
+    end: datetime,
+) -> AsyncGenerator[str]:
+    """The whole statement of [start, end), in parts. Raises like `statement`, and LimitExceeded when it is too long.
+
+    Every page has a transaction of its own from `read`, so that a slow reader of the parts holds none; all pages tell
+    of one state of the books.
+    """
+    async with read() as scope:
+        page = await statement(scope, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX)
     if page.line_count > FILE_LINES_MAX:
         raise LimitExceeded(
             f"The period has {page.line_count} lines, a file at most {FILE_LINES_MAX}: ask for a shorter period.",
@@ -51,9 +62,10 @@ async def statement_csv(
     yield to_csv(page.lines, currency)
     lines, more = page.lines, page.more
     while more:
-        lines, more = await lines_after(
-            scope, lines[-1].place, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX
-        )
+        async with read() as scope:
+            lines, more = await lines_after(
+                scope, lines[-1].place, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX
+            )
         yield to_csv(lines, currency)
     yield _text([_balance_row("CLOSING", page.closing, end)])
 
