@@ -15,8 +15,8 @@ T = TypeVar("T", bound=type)
 
 _IDEMPOTENCY_KEY = (
     "Your own name for this request, 1 to 255 characters. The same key with the same input gives the same answer and"
-    " changes nothing more; with another input it is refused. All API keys of a platform share the names. Remembered for"
-    " 48 hours."
+    " changes nothing more; with another input it is refused. All API keys of a platform share the names."
+    " Remembered for 48 hours."
 )
 
 
