@@ -65,15 +65,15 @@ _RELEASE_DUE = prepared(
     .limit(BATCH_MAX)
     .with_for_update(skip_locked=True)
 )
+_RECORDED = (
+    "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
+    "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at", "released_at",
+)  # fmt: skip
 _RECORD = (
     update(payment)
     .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("payment"))
-    .values({name: bindparam(f"new_{name}") for name in (
-        "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
-        "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at",
-        "released_at", "updated_at",
-    )})
-)  # fmt: skip
+    .values({name: bindparam(f"new_{name}") for name in (*_RECORDED, "updated_at")})
+)
 
 
 class ChargeMismatch(Exception):
@@ -246,12 +246,11 @@ def _release(step: _Progress, now: datetime) -> None:
 async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
     if not steps:
         return
-    names = [name[4:] for name in _RECORD.compile().params if name.startswith("new_")]
     await scope.run(
         _RECORD,
         [
             {"platform": scope.platform, "payment": step.row.id}
-            | {f"new_{name}": step.values[name] for name in names}
+            | {f"new_{name}": step.values[name] for name in _RECORDED}
             | {"new_updated_at": scope.now}
             for step in steps
         ],
