@@ -101,5 +101,6 @@ def test_every_swept_job_is_declared() -> None:
         "resolve_payments",
         "execute_transfers",
         "execute_payouts",
+        "keep_up_payouts",
         "keep_up_sellers",
     ]

@@ -13,6 +13,7 @@ from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available, release_due
 from marketbill.payouts.payout import execute_payouts
 from marketbill.payouts.transfer import execute_transfers
+from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.handle import handle_events
@@ -31,6 +32,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
     "execute_payouts": execute_payouts,
+    "keep_up_payouts": keep_up_payouts,
     "keep_up_sellers": keep_up_sellers,
 }
 PRUNE = "prune"

@@ -17,9 +17,11 @@ from marketbill.events import outbox
 from marketbill.events.schedule import claim_slot, slot
 from marketbill.ids import PlatformId
 from marketbill.payments.checkout import CREATE_PAYMENT
+from marketbill.payments.resolve import NEWS_DUE as PAYMENT_NEWS_DUE
 from marketbill.payments.resolve import SETTLES_WITHIN
 from marketbill.payouts.payout import CREATE_PAYOUT
 from marketbill.payouts.transfer import CREATE_TRANSFER
+from marketbill.payouts.upkeep import NEWS_DUE as PAYOUT_NEWS_DUE
 from marketbill.sellers.onboarding import CREATE_ACCOUNT
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE
@@ -40,9 +42,9 @@ class Scheduled:
 
 # Every probe is of a partial index that holds only what waits, so a platform with nothing to do costs next to nothing.
 _RESTLESS = text(
-    """
+    f"""
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_payouts, keep_up_sellers
+      execute_payouts, keep_up_payouts, keep_up_sellers
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -53,6 +55,7 @@ _RESTLESS = text(
           and y.released_at is null and y.release_on <= :now) as release_payments,
         exists (select from payment y where y.platform_id = p.platform_id and y.succeeded_at < :unsettled_before
           and y.settled_at is null)
+          or exists (select from payment y where y.platform_id = p.platform_id and {PAYMENT_NEWS_DUE})
           or exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_payment
             and i.next_attempt_at <= :now) as resolve_payments,
         exists (select from payment y where y.platform_id = p.platform_id and y.released_at is not null
@@ -62,6 +65,7 @@ _RESTLESS = text(
             and i.next_attempt_at <= :now) as execute_transfers,
         exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_payout
           and i.next_attempt_at <= :now) as execute_payouts,
+        exists (select from payout o where o.platform_id = p.platform_id and {PAYOUT_NEWS_DUE}) as keep_up_payouts,
         exists (select from provider_intent i where i.platform_id = p.platform_id and i.kind = :create_account
           and i.next_attempt_at <= :now)
           or exists (select from seller s where s.platform_id = p.platform_id and s.transfers <> 'ACTIVE'
@@ -69,9 +73,9 @@ _RESTLESS = text(
       from platform p
     ) work
     where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_payouts or keep_up_sellers
+      or execute_payouts or keep_up_payouts or keep_up_sellers
     limit :limit
-    """
+    """  # noqa: S608 (our own words alone)
 ).bindparams(
     bindparam("create_account", CREATE_ACCOUNT),
     bindparam("create_payment", CREATE_PAYMENT),

@@ -1,22 +1,27 @@
-"""Resolving: payments whose charge got no definite answer, and charges whose events never came."""
+"""Resolving: payments whose charge got no definite answer, and payments and charges whose events never came."""
 
+import asyncio
 import random
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, select
+import structlog
+from sqlalchemy import Row, TextClause, text
 
-from marketbill.ids import PaymentId, PlatformId
+from marketbill.errors import Refusal, Unavailable
+from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.payments import settle
 from marketbill.payments.checkout import CREATE_PAYMENT, ask, find, load, record_no, record_state
-from marketbill.payments.model import payment
-from marketbill.payments.settle import ChargeFact
+from marketbill.payments.settle import ChargeFact, ChargeMismatch
 from marketbill.platforms.credentials import provider_of
+from marketbill.provider import asking
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import Declined, Failure, Provider, Refused, Unknown
+from marketbill.provider.port import Charge, Declined, Failure, PaymentState, Provider, Refused, Unknown
 from marketbill.services import Services
 
 BATCH_MAX = 50
+CALLS_MAX = 8
 #: A charge whose fee is not known this long after it succeeded is asked for (the provider takes up to an hour).
 SETTLES_WITHIN = timedelta(minutes=2)
 #: A buyer who is gone is not charged: after this the provider is only asked whether it charged.
@@ -24,30 +29,48 @@ BUYER_WAITS = timedelta(minutes=10)
 #: The code of a payment that failed because the provider, asked later, had never heard of it.
 NEVER_RECEIVED = "never_received"
 
-_UNSETTLED = (
-    select(payment)
-    .where(
-        payment.c.platform_id == bindparam("platform"),
-        payment.c.succeeded_at < bindparam("before"),
-        payment.c.settled_at.is_(None),
+#: SQL: a payment that may have been paid, or have failed, without our knowing. A later card may pay a declined one.
+NEWS_DUE = f"""
+  y.provider_payment is not null
+  and y.status in ('REQUIRES_PAYMENT_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'DECLINED') and {asking.is_due("y")}
+"""
+
+
+def _claim(condition: str) -> TextClause:
+    """Takes the payments that were touched longest ago: one whose asking fails goes to the end of the line."""
+    return text(
+        f"""
+        with due as (
+          select y.id from payment y where y.platform_id = :platform and {condition}
+          order by y.updated_at limit :limit for update skip locked
+        )
+        update payment y set updated_at = :now from due where y.platform_id = :platform and y.id = due.id
+        returning y.id, y.provider_payment
+        """  # noqa: S608 (our own words alone)
     )
-    .order_by(payment.c.succeeded_at)
-    .limit(BATCH_MAX)
-)
+
+
+_UNSETTLED = _claim("y.succeeded_at < :before and y.settled_at is null")
+_WITHOUT_NEWS = _claim(NEWS_DUE)
+log = structlog.get_logger()
 
 
 async def resolve_payments(services: Services, platform: PlatformId) -> None:
     """One sweep over a platform's payments; safe to run in many workers at once."""
     async with services.db.write(platform) as scope:
+        values = {"platform": platform, "now": scope.now, "limit": BATCH_MAX}
         claimed = await intents.claim_due(scope, [CREATE_PAYMENT], BATCH_MAX)
-        unsettled = await scope.rows(_UNSETTLED, {"platform": platform, "before": scope.now - SETTLES_WITHIN})
-        provider = await provider_of(services, scope) if claimed or unsettled else None
+        asked = [
+            *await scope.rows(_UNSETTLED, {**values, "before": scope.now - SETTLES_WITHIN}),
+            *await scope.rows(_WITHOUT_NEWS, values),
+        ]
+        provider = await provider_of(services, scope) if claimed or asked else None
     if provider is None:
         return
     for intent in claimed:
         await _resolve(services, platform, provider, intent)
-    for row in unsettled:
-        await _settle(services, platform, provider, PaymentId(row.id), row.provider_payment)
+    gate = asyncio.Semaphore(CALLS_MAX)
+    await asyncio.gather(*(_catch_up(services, platform, provider, row, gate) for row in asked))
 
 
 async def _resolve(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> None:
@@ -78,24 +101,37 @@ async def _resolve(services: Services, platform: PlatformId, provider: Provider,
             await record_state(scope, locked, state, services)
 
 
-async def _settle(
-    services: Services, platform: PlatformId, provider: Provider, id: PaymentId, provider_payment: str
+async def _catch_up(
+    services: Services, platform: PlatformId, provider: Provider, row: Row[Any], gate: asyncio.Semaphore
 ) -> None:
-    try:
-        state = await provider.retrieve_payment(provider_payment)
-        charge = await provider.retrieve_charge(state.charge_id) if state.charge_id else None
-    except (Declined, Refused, Unknown):
-        return  # the next sweep asks again
-    if charge is None or charge.status != "succeeded":
-        return
+    """Reads a payment from the provider and does what its events would have done. A bad one fails alone."""
+    async with gate:
+        try:
+            state = await provider.retrieve_payment(row.provider_payment)
+            paid = state.status == "succeeded" and state.charge_id
+            charge = await provider.retrieve_charge(paid) if paid else None
+            await _record(services, platform, PaymentId(row.id), state, charge)
+        except Unavailable:
+            raise
+        except (ChargeMismatch, Refusal) as error:
+            # It was touched when it was claimed, so the others have their turn before it is asked about again.
+            reason = f"{type(error).__name__}: {error}"
+            log.error("payment not brought up to date", payment=public_id("payment", row.id), error=reason)
+
+
+async def _record(
+    services: Services, platform: PlatformId, id: PaymentId, state: PaymentState, charge: Charge | None
+) -> None:
     async with services.db.write(platform) as scope:
-        fact = ChargeFact(
-            payment=id,
-            provider_payment=state.id,
-            charge=charge.id,
-            amount=charge.amount,
-            currency=charge.currency,
-            occurred_at=scope.now,
-            transaction=charge.balance_transaction,
-        )
-        await settle.settle(scope, [fact])
+        await record_state(scope, await load(scope, id, lock=True), state, services)
+        if charge is not None and charge.status == "succeeded":
+            fact = ChargeFact(
+                payment=id,
+                provider_payment=state.id,
+                charge=charge.id,
+                amount=charge.amount,
+                currency=charge.currency,
+                occurred_at=scope.now,
+                transaction=charge.balance_transaction,
+            )
+            await settle.settle(scope, [fact])
