@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +13,15 @@ from tests.market.market import Market
 
 from marketbill.actor import Actor, Role
 from marketbill.errors import IdempotencyConflict, InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
-from marketbill.ids import SellerId, new_id, public_id
+from marketbill.ids import PayoutId, SellerId, new_id, public_id
+from marketbill.ledger.journal import GuardBroken
 from marketbill.payouts import payout as payouts
-from marketbill.payouts.payout import PayoutDraft, execute_payouts
+from marketbill.payouts.payout import PayoutDraft, PayoutMismatch, execute_payouts
+from marketbill.provider import intent as intents
+from marketbill.provider.intent import Intent
 from marketbill.provider.port import Payout
+from marketbill.reconciliation.business import prove_payouts
+from marketbill.reconciliation.check import Verdict
 
 CALL = "POST /v1/payouts"
 NET = 4359
@@ -192,11 +198,9 @@ async def test_a_payout_that_fails_after_it_was_paid_gives_the_money_back(funded
     await funded.machine.advance(days=4)
     assert (await funded.payout_row(requested.id)).status == "PAID"
 
-    async with funded.machine.services.db.write(funded.platform) as scope:
-        [told] = await made(funded)
-        for _ in range(2):
-            await payouts.apply(scope, requested.id, failed(told))
-        await payouts.apply(scope, requested.id, failed(told, status="paid"))
+    [one] = await made(funded)
+    for status in ("failed", "failed", "paid"):
+        await apply(funded, requested.id, told(one, status))
 
     row = await funded.payout_row(requested.id)
     assert (row.status, row.reason) == ("FAILED", "account_closed")
@@ -229,6 +233,99 @@ async def test_many_workers_at_once_ask_once(funded: Market) -> None:
     assert funded.machine.line.count(CALL) == 3
     await funded.machine.quiet()
     await funded.prove()
+
+
+async def test_a_payout_that_never_gets_an_answer_keeps_its_money_until_an_operator_looks(funded: Market) -> None:
+    """It was made, but neither an answer nor a look-up nor an event ever came through: the money must not go back."""
+    machine = funded.machine
+    machine.line.lose_answer(CALL)
+    machine.endpoint.holding = True
+    requested = await funded.payout("A", 4000)
+    await machine.quiet()
+    machine.line.refuse("GET /v1/payouts", status=503)
+    for _ in range(40):
+        await machine.shift(20 * 60)
+        await execute_payouts(machine.services, funded.platform)
+
+    row = await funded.payout_row(requested.id)
+    assert row.status == "CREATED"
+    assert "No definite answer after 40 attempts" in row.reason
+    assert (await custody(funded, "available"), await custody(funded, "in-transit")) == (NET - 4000, 4000)
+    [given_up] = await troubled(funded)
+    assert (given_up.status, given_up.attempts) == ("ABANDONED", 40)
+
+    machine.line.mend()
+    async with machine.services.db.write(funded.platform) as scope:
+        assert await intents.revive(scope, given_up.id)
+    await execute_payouts(machine.services, funded.platform)
+    await machine.endpoint.deliver(machine.endpoint.kept)
+    machine.endpoint.holding = False
+    await machine.advance(days=4)
+
+    row = await funded.payout_row(requested.id)
+    assert (row.status, row.reason) == ("PAID", None)
+    assert [one["amount"] for one in await made(funded)] == [4000]
+    await funded.prove()
+
+
+async def refused_but_made(market: Market) -> tuple[Row[Any], Any]:
+    """A payout of 40.00 that was refused and gave its money back, and the provider's payout of the same amount."""
+    market.machine.line.refuse(CALL, status=400)
+    requested = await market.payout("A", 4000)
+    await market.machine.quiet()
+    market.machine.line.mend()
+    account = (await market.seller_row("A")).provider_account
+    one = await market.stripe("payouts", account=account, form={"amount": "4000", "currency": "eur"})
+    assert (await market.payout_row(requested.id)).status == "REFUSED"
+    return requested, one
+
+
+@pytest.mark.parametrize("end", ["paid", "failed"])
+async def test_a_payout_taken_for_refused_but_made_claims_its_money_again(funded: Market, end: str) -> None:
+    requested, one = await refused_but_made(funded)
+    for status in ("in_transit", "in_transit", end):
+        await apply(funded, requested.id, told(one, status))
+
+    assert (await funded.payout_row(requested.id)).status == end.upper()
+    assert [kind for kind, _ in await funded.journal(requested.id)] == [
+        "payout-created",
+        "payout-failed",
+        "payout-reclaimed",
+        f"payout-{end}",
+    ]
+    assert await custody(funded, "in-transit") == 0
+    assert await custody(funded, "available") == (NET - 4000 if end == "paid" else NET)
+    async with funded.machine.services.db.read(funded.platform) as scope:
+        assert [check for check in await prove_payouts(scope) if check.verdict is Verdict.BROKEN] == []
+
+
+async def test_money_that_is_gone_cannot_be_claimed_again_in_silence(funded: Market) -> None:
+    requested, one = await refused_but_made(funded)
+    await funded.payout("A", 1000)
+
+    with pytest.raises(GuardBroken):
+        await apply(funded, requested.id, told(one, "paid"))
+
+    assert (await funded.payout_row(requested.id)).status == "REFUSED"
+
+
+async def test_a_payout_that_was_refused_for_certain_cannot_be_revived(funded: Market) -> None:
+    """Its money went back, so asking again would pay out money that nothing claims."""
+    await refused_but_made(funded)
+    assert await troubled(funded) == []
+
+
+@pytest.mark.parametrize("wrong", [{"amount": 4001}, {"currency": "USD"}, {"account": "acct_other"}])
+async def test_a_payout_that_is_told_otherwise_is_not_booked(funded: Market, wrong: dict[str, Any]) -> None:
+    requested = await funded.payout("A", 4000)
+    await funded.machine.quiet()
+    [one] = await made(funded)
+    account = wrong.pop("account", None)
+
+    with pytest.raises(PayoutMismatch, match=public_id("payout", requested.id)):
+        await apply(funded, requested.id, replace(told(one, "paid"), **wrong), account=account)
+
+    assert await custody(funded, "in-transit") == 4000
 
 
 @pytest.mark.parametrize("wait_seconds", [4 * 60, 25 * 3600], ids=["minutes later", "a day later"])
@@ -270,6 +367,18 @@ async def bank_account(market: Market, number: str) -> None:
     await market.machine.quiet()
 
 
-def failed(told: Any, *, status: Any = "failed") -> Any:
-    arrival = datetime.fromtimestamp(told["arrival_date"], UTC)
-    return Payout(told["id"], status, told["amount"], "EUR", arrival, "account_closed", None)
+def told(one: Any, status: Any) -> Payout:
+    """The provider's payout, in some state."""
+    arrival = datetime.fromtimestamp(one["arrival_date"], UTC)
+    return Payout(one["id"], status, one["amount"], "EUR", arrival, "account_closed", None)
+
+
+async def apply(market: Market, id: PayoutId, said: Payout, *, account: str | None = None) -> None:
+    account = account or (await market.seller_row("A")).provider_account
+    async with market.machine.services.db.write(market.platform) as scope:
+        await payouts.apply(scope, id, said, account=str(account))
+
+
+async def troubled(market: Market) -> list[Intent]:
+    async with market.machine.services.db.read(market.platform) as scope:
+        return await intents.troubled(scope)

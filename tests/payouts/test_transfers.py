@@ -11,6 +11,7 @@ from tests.market.market import Market
 
 from marketbill.ids import PaymentId
 from marketbill.payouts.transfer import execute_transfers
+from marketbill.provider import intent as intents
 
 CALL = "POST /v1/transfers"
 NET = 4359
@@ -168,6 +169,29 @@ async def test_a_refusal_by_the_provider_is_told_with_its_reason(market: Market)
     assert row.reason == "Something went wrong on the line."
     assert (await market.books())["seller:A:payable", "EUR"] == NET
     await market.prove()
+
+
+async def test_a_transfer_without_an_answer_is_not_said_to_be_refused(market: Market) -> None:
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 5000))
+    market.machine.line.lose_answer(CALL)
+    await market.machine.advance(days=9)
+    market.machine.line.refuse("GET /v1/transfers", status=503)
+    for _ in range(40):
+        await market.machine.shift(20 * 60)
+        await execute_transfers(market.machine.services, market.platform)
+
+    [row] = await market.transfers(payment)
+    assert row.status == "PENDING"
+    assert "No definite answer after 40 attempts" in row.reason
+
+    market.machine.line.mend()
+    async with market.machine.services.db.write(market.platform) as scope:
+        assert await intents.revive(scope, row.intent_id)
+    await execute_transfers(market.machine.services, market.platform)
+    [row] = await market.transfers(payment)
+    assert (row.status, row.reason) == ("SENT", None)
+    assert await sent(market) == [NET]
 
 
 async def test_the_provider_comes_back(market: Market) -> None:

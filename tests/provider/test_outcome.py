@@ -21,7 +21,7 @@ def http(status: int | None, error: dict[str, Any] | None = None) -> stripe.Stri
     [
         (http(402, {"code": "card_declined", "decline_code": "lost_card"}), Declined, "card_declined", None),
         (http(400, {"code": "balance_insufficient"}), Refused, "balance_insufficient", None),
-        (http(400, {"type": "idempotency_error"}), Refused, None, None),
+        (http(400, {"type": "idempotency_error"}), Unknown, None, False),  # an earlier request may have been done
         (http(401, {}), Refused, "authentication", None),
         (http(403, {"code": "account_invalid"}), Refused, "account_invalid", None),
         (http(404, {"code": "resource_missing", "param": "id"}), Refused, "resource_missing", None),

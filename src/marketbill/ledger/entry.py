@@ -49,8 +49,8 @@ class JournalEntry:
 
     `key` is unique within the platform and makes the entry safe to post again. `kind` is one of the nouns that the use
     cases book: "charge", "psp-fee", "split", "funds-available", "release", "transfer", "custody", "payout-created",
-    "payout-paid", "payout-failed", "float". `effective_at` is when it happened. `reason` says why, in JSON without
-    floats: the rule version and the trace that recomputes the amounts.
+    "payout-paid", "payout-failed", "payout-reclaimed", "float". `effective_at` is when it happened. `reason` says why,
+    in JSON without floats: the rule version and the trace that recomputes the amounts.
     """
 
     key: str

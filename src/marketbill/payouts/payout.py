@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 
 from marketbill.actor import Actor
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
+from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed, StateConflict
 from marketbill.events import outbox
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PayoutId, PlatformId, SellerId, new_id, parse_id, public_id
@@ -23,7 +23,16 @@ from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Payout, Provider
+from marketbill.provider.model import provider_intent
+from marketbill.provider.port import (
+    INTENT_METADATA,
+    PROVIDER_ERRORS,
+    Failure,
+    Payout,
+    Provider,
+    ProviderError,
+    Unknown,
+)
 from marketbill.provider.retry import Action
 from marketbill.provider.stripe.units import payable_part, to_stripe_payout
 from marketbill.sellers import seller as sellers
@@ -34,7 +43,15 @@ BATCH_MAX = 50
 CALLS_MAX = 8
 _ROUNDS_MAX = 200
 _ONE = (payout.c.platform_id == bindparam("platform")) & (payout.c.id == bindparam("payout"))
-_LOCK = select(payout).where(_ONE).with_for_update()
+_LOCK = (
+    select(payout, provider_intent.c.request["account_id"].as_string().label("account"))
+    .join(
+        provider_intent,
+        (provider_intent.c.platform_id == payout.c.platform_id) & (provider_intent.c.id == payout.c.intent_id),
+    )
+    .where(_ONE)
+    .with_for_update(of=payout)
+)
 _FROM_PROVIDER = {
     "pending": PayoutStatus.CREATED,
     "in_transit": PayoutStatus.IN_TRANSIT,
@@ -43,6 +60,10 @@ _FROM_PROVIDER = {
     "canceled": PayoutStatus.CANCELED,
 }
 _RETURNED = (PayoutStatus.FAILED, PayoutStatus.CANCELED, PayoutStatus.REFUSED)
+
+
+class PayoutMismatch(StateConflict):
+    """The provider tells of another amount, currency or account than the payout has: never booked, always an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +91,9 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         raise NotFound("seller", draft.seller_id, path=("sellerId",))
     body = {"seller_id": draft.seller_id, "currency": draft.currency, "amount": draft.amount}
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(scope, actor=actor.id, operation="payoutCreate", key=idempotency_key, body=body)
+        claim = await idempotency.claim(
+            scope, actor=actor.idempotency_scope, operation="payoutCreate", key=idempotency_key, body=body
+        )
         if claim.replay is not None:
             return await load(scope, PayoutId(parse_id("payout", claim.replay["id"])))
         seller = await sellers.load(scope, seller_id, path=("sellerId",), lock=True)
@@ -106,26 +129,41 @@ async def execute_payouts(services: Services, platform: PlatformId) -> None:
             return
 
 
-async def apply(scope: WriteScope, id: PayoutId, told: Payout) -> None:
-    """What the provider says of a payout, in any order: `failed` wins over `paid`, nothing else goes back (J8)."""
+async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) -> None:
+    """What the provider says of a payout of `account`, in any order: `failed` wins over `paid`, nothing else goes back
+    (J8). A payout that was taken for refused, but was made, claims its money again.
+
+    Raises PayoutMismatch, and GuardBroken when money that must be claimed again is gone.
+    """
     row = await scope.first(_LOCK, {"platform": scope.platform, "payout": id})
     if row is None:
         return
+    _match(row, told, account)
     current, new = PayoutStatus(row.status), _FROM_PROVIDER[told.status]
-    values: dict[str, Any] = {"provider_payout": told.id, "arrival_on": told.arrival_date}
-    entry: JournalEntry | None = None
+    entries: list[JournalEntry] = []
+    if current is PayoutStatus.REFUSED and new not in _RETURNED:
+        entries.append(_reclaimed(row, scope))
+        current = PayoutStatus.CREATED
     if current in _RETURNED or (current is PayoutStatus.PAID and new is not PayoutStatus.FAILED):
         return
+    values: dict[str, Any] = {"provider_payout": told.id, "arrival_on": told.arrival_date, "reason": None}
     if new is PayoutStatus.PAID:
-        entry = _paid(row, scope)
+        entries.append(_paid(row, scope))
         values |= {"status": new, "paid_at": scope.now}
     elif new in _RETURNED:
-        entry = _returned(row, scope, after_paid=current is PayoutStatus.PAID)
+        entries.append(_returned(row, scope, after_paid=current is PayoutStatus.PAID, provider_payout=told.id))
         values |= {"status": new, "reason": told.failure_code or new.lower()}
     elif (current, new) != (PayoutStatus.IN_TRANSIT, PayoutStatus.CREATED):
         values["status"] = new
     await _update(scope, row.id, values)
-    await journal.post_all(scope, [entry] if entry else [])
+    await journal.post_all(scope, entries)
+
+
+def _match(row: Row[Any], told: Payout, account: str) -> None:
+    ours, theirs = (row.amount, row.currency, row.account), (told.amount, told.currency, account)
+    if ours != theirs:
+        id = public_id("payout", row.id)
+        raise PayoutMismatch(f"{id} is {ours}, but the provider's {told.id} is {theirs}.", current_state=row.status)
 
 
 async def _execute(
@@ -134,24 +172,36 @@ async def _execute(
     async with gate:
         try:
             told = await _send(services, platform, provider, intent)
-        except PROVIDER_ERRORS as error:
             async with services.db.write(platform) as scope:
-                decision = await intents.record_failure(
-                    scope, intent, error, jitter=random.random(), held_for=intent.request["account_id"]
-                )
-                row = await scope.first(_LOCK, {"platform": platform, "payout": intent.subject_id})
-                if row is None or row.status != PayoutStatus.CREATED:
-                    return
-                reason = error.failure.message[:500]
-                if decision.action in (Action.GIVE_UP, Action.FINAL):
-                    await _update(scope, row.id, {"status": PayoutStatus.REFUSED, "reason": reason})
-                    await journal.post_all(scope, [_returned(row, scope, after_paid=False)])
-                else:
-                    await _update(scope, row.id, {"reason": reason})
+                await intents.record_success(scope, intent, told.id)
+                await apply(scope, PayoutId(intent.subject_id), told, account=intent.request["account_id"])
+        except PROVIDER_ERRORS as error:
+            await _record_failure(services, platform, intent, error)
+        except PayoutMismatch as mismatch:
+            await _record_failure(services, platform, intent, Unknown(Failure(200, "payout_mismatch", str(mismatch))))
+
+
+async def _record_failure(services: Services, platform: PlatformId, intent: Intent, error: ProviderError) -> None:
+    """The money goes back on a definite answer only: without one the payout may have been made."""
+    async with services.db.write(platform) as scope:
+        decision = await intents.record_failure(
+            scope,
+            intent,
+            error,
+            jitter=random.random(),
+            held_for=intent.request["account_id"],
+            revivable=isinstance(error, Unknown),
+        )
+        row = await scope.first(_LOCK, {"platform": platform, "payout": intent.subject_id})
+        if row is None or row.status != PayoutStatus.CREATED:
             return
-        async with services.db.write(platform) as scope:
-            await intents.record_success(scope, intent, told.id)
-            await apply(scope, PayoutId(intent.subject_id), told)
+        ended = decision.action in (Action.GIVE_UP, Action.FINAL)
+        if ended and not isinstance(error, Unknown):
+            reason = error.failure.message[:500]
+            await _update(scope, row.id, {"status": PayoutStatus.REFUSED, "reason": reason})
+            await journal.post_all(scope, [_returned(row, scope, after_paid=False)])
+        else:
+            await _update(scope, row.id, {"reason": intents.explanation(intent, error, given_up=ended)})
 
 
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Payout:
@@ -252,17 +302,30 @@ def _paid(row: Row[Any], scope: WriteScope) -> JournalEntry:
     return _entry(row, scope, "payout-paid", "Paid out", posting)
 
 
-def _returned(row: Row[Any], scope: WriteScope, *, after_paid: bool) -> JournalEntry:
+def _returned(
+    row: Row[Any], scope: WriteScope, *, after_paid: bool, provider_payout: str | None = None
+) -> JournalEntry:
+    """`provider_payout` is None when the provider never made it; a payout may come back in either way, once each."""
     seller_id, currency = SellerId(row.seller_id), row.currency
     source = chart.custody_owed(seller_id, currency) if after_paid else chart.custody_in_transit(seller_id, currency)
     posting = Posting(chart.custody_available(seller_id, currency), source, row.amount)
-    return _entry(row, scope, "payout-failed", "Payout came back", posting)
+    return _entry(row, scope, "payout-failed", "Payout came back", posting, of=provider_payout)
 
 
-def _entry(row: Row[Any], scope: WriteScope, kind: str, words: str, posting: Posting) -> JournalEntry:
+def _reclaimed(row: Row[Any], scope: WriteScope) -> JournalEntry:
+    seller_id, currency = SellerId(row.seller_id), row.currency
+    posting = Posting(
+        chart.custody_in_transit(seller_id, currency), chart.custody_available(seller_id, currency), row.amount
+    )
+    return _entry(row, scope, "payout-reclaimed", "Made after all: claimed again for payout", posting)
+
+
+def _entry(
+    row: Row[Any], scope: WriteScope, kind: str, words: str, posting: Posting, *, of: str | None = None
+) -> JournalEntry:
     id = public_id("payout", row.id)
     return JournalEntry(
-        key=f"{kind}:{id}",
+        key=f"{kind}:{id}" + (f":{of}" if of else ""),
         kind=kind,
         source=Source("payout", row.id),
         postings=(posting,),

@@ -24,7 +24,7 @@ from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent, IntentDraft
-from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer
+from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer, Unknown
 from marketbill.provider.retry import Action
 from marketbill.provider.stripe.units import transferable_part
 from marketbill.sellers.model import seller
@@ -304,14 +304,15 @@ async def _record_failure(scope: WriteScope, failure: _Failed) -> None:
     decision = await intents.record_failure(
         scope, intent, failure.error, jitter=random.random(), held_for=intent.request["destination"]
     )
-    gave_up = decision.action in (Action.GIVE_UP, Action.FINAL)
+    ended = decision.action in (Action.GIVE_UP, Action.FINAL)
+    refused = ended and not isinstance(failure.error, Unknown)
     await scope.run(
         _EXPLAIN,
         {
             "platform": scope.platform,
             "transfer": intent.subject_id,
-            "new_status": TransferStatus.REFUSED if gave_up else TransferStatus.PENDING,
-            "new_reason": failure.error.failure.message[:500],
+            "new_status": TransferStatus.REFUSED if refused else TransferStatus.PENDING,
+            "new_reason": intents.explanation(intent, failure.error, given_up=ended),
             "now": scope.now,
         },
     )

@@ -134,9 +134,10 @@ _CLAIM = prepared(
     """
     ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 )
+# A success is true whoever tells it, even of an intent that was given up.
 _SUCCEED = prepared(
     update(provider_intent)
-    .where(_THIS, _OPEN)
+    .where(_THIS, _OPEN | (provider_intent.c.status == "ABANDONED"))
     .values(status="SUCCEEDED", provider_id=bindparam("provider_id"), next_attempt_at=None, updated_at=bindparam("now"))
 )
 _SUCCEED_MANY = prepared(
@@ -145,7 +146,7 @@ _SUCCEED_MANY = prepared(
     update provider_intent i
     set status = 'SUCCEEDED', provider_id = done.provider_id, next_attempt_at = null, updated_at = :now
     from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[])) as done (id, provider_id)
-    where i.platform_id = :platform and i.id = done.id and i.status in ('OPEN', 'UNKNOWN')
+    where i.platform_id = :platform and i.id = done.id and i.status in ('OPEN', 'UNKNOWN', 'ABANDONED')
     returning i.id
     """
     ).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("provider_ids", type_=ARRAY(Text)))
@@ -323,11 +324,18 @@ async def postpone(
 
 
 async def record_failure(
-    scope: WriteScope, intent: Intent, error: ProviderError, *, jitter: float, held_for: str | None = None
+    scope: WriteScope,
+    intent: Intent,
+    error: ProviderError,
+    *,
+    jitter: float,
+    held_for: str | None = None,
+    revivable: bool = True,
 ) -> Decision:
     """Records what the retry table says about `error` and gives the decision.
 
     `held_for` names what a HOLD waits for (the seller's provider account); after a week the intent is tried anyway.
+    Where the caller undoes what the intent was for when we give up, the intent is not `revivable`.
     """
     decision = decide(error, attempts=intent.attempts, jitter=jitter)
     match decision:
@@ -338,6 +346,8 @@ async def record_failure(
         case Decision(action=Action.HOLD):
             await postpone(scope, intent, error, retry_at=scope.now + HELD_LONGEST, held_for=held_for)
         case Decision(action=Action.FINAL):
+            await record_refusal(scope, intent, error)
+        case _ if not revivable:
             await record_refusal(scope, intent, error)
         case _:
             await abandon(scope, intent, error)
@@ -391,6 +401,14 @@ async def _end(scope: WriteScope, intent: Intent, error: ProviderError, status: 
         "error": error.failure.as_json(),
     }
     return await scope.run(_END, values) == 1
+
+
+def explanation(intent: Intent, error: ProviderError, *, given_up: bool) -> str:
+    """Why something is not done yet, in a sentence for a person; without a definite answer it may have been done."""
+    message = error.failure.message[:400]
+    if given_up and isinstance(error, Unknown):
+        return f"No definite answer after {intent.attempts} attempts; an operator must look. The last one: {message}"
+    return message
 
 
 async def looked_up(found: Awaitable[T]) -> T:

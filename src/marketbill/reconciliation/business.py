@@ -48,13 +48,16 @@ _TRANSFERS = """
       where t.platform_id = :platform
     )
 """
+# A payout that came back and was claimed again has not come back.
 _PAYOUTS = """
-    with booked as (
-      select e.source_id, e.kind, sum(p.amount) as amount
+    with moved as (
+      select e.source_id, case e.kind when 'payout-reclaimed' then 'payout-failed' else e.kind end as kind,
+             case e.kind when 'payout-reclaimed' then - p.amount else p.amount end as amount
       from journal_entry e
       join posting p on p.platform_id = :platform and p.entry_id = e.id
       where e.platform_id = :platform and e.source_type = 'payout'
-      group by e.source_id, e.kind
+    ), booked as (
+      select source_id, kind, sum(amount) as amount from moved group by source_id, kind
     ), due as (
       select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
       from payout y

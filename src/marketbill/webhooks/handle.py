@@ -118,7 +118,9 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     for fact in facts:
         if isinstance(fact, PayoutChanged) and fact.payout:
             async with services.db.write(platform) as scope:
-                await payouts.apply(scope, PayoutId(parse_id("payout", fact.payout)), read.payouts[fact.payout_id])
+                told_payout = read.payouts[fact.payout_id]
+                id = PayoutId(parse_id("payout", fact.payout))
+                await payouts.apply(scope, id, told_payout, account=fact.account_id)
     changed = [
         (payment_id, read.payments[fact.payment_id])
         for fact in facts

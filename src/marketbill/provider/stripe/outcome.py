@@ -32,6 +32,9 @@ def outcome_of(error: Exception) -> ProviderError | None:
     if not isinstance(error, stripe.StripeError):
         return None
     failure = _failure(error)
+    if failure.type == "idempotency_error":
+        # The key was used before, with other parameters: this request was not done, but an earlier one may have been.
+        return Unknown(failure)
     match failure.status:
         case 402:
             return Declined(failure)
