@@ -17,6 +17,7 @@ from marketbill.ids import PayoutId, SellerId, new_id, public_id
 from marketbill.ledger.journal import GuardBroken
 from marketbill.payouts import payout as payouts
 from marketbill.payouts.payout import PayoutDraft, PayoutMismatch, execute_payouts
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import Payout
@@ -326,6 +327,19 @@ async def test_a_payout_that_is_told_otherwise_is_not_booked(funded: Market, wro
         await apply(funded, requested.id, replace(told(one, "paid"), **wrong), account=account)
 
     assert await custody(funded, "in-transit") == 4000
+
+
+async def test_a_worker_whose_lease_runs_out_asks_for_nothing(funded: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested = await funded.payout("A", 4000)
+    with monkeypatch.context() as slow:
+        slow.setattr(claims, "CALL_LONGEST", claims.CLAIM_LEASE)
+        await execute_payouts(funded.machine.services, funded.platform)
+    assert await made(funded) == []
+
+    await funded.machine.shift(4 * 60)
+    await funded.machine.advance(days=4)
+    assert (await funded.payout_row(requested.id)).status == "PAID"
+    await funded.prove()
 
 
 @pytest.mark.parametrize("wait_seconds", [4 * 60, 25 * 3600], ids=["minutes later", "a day later"])

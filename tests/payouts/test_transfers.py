@@ -10,8 +10,11 @@ from tests.market.machine import FEE_RULE, Machine
 from tests.market.market import Market
 
 from marketbill.ids import PaymentId
+from marketbill.payouts import transfer as transfers
 from marketbill.payouts.transfer import execute_transfers
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
+from marketbill.provider.port import Failure, Refused
 
 CALL = "POST /v1/transfers"
 NET = 4359
@@ -192,6 +195,40 @@ async def test_a_transfer_without_an_answer_is_not_said_to_be_refused(market: Ma
     [row] = await market.transfers(payment)
     assert (row.status, row.reason) == ("SENT", None)
     assert await sent(market) == [NET]
+
+
+async def test_a_worker_that_was_overtaken_does_not_undo_what_the_other_did(market: Market) -> None:
+    await market.seller("A")
+    payment = await released(market)
+    machine = market.machine
+    await machine.shift(60)
+    async with machine.services.db.write(market.platform) as scope:
+        [late] = await claims.claim_due(scope, [transfers.CREATE_TRANSFER], 1)
+
+    await machine.shift(4 * 60)
+    await execute_transfers(machine.services, market.platform)
+    refused = Refused(Failure(400, "parameter_unknown", "text"))
+    await transfers._record(machine.services, market.platform, [transfers._Failed(late, refused)])
+
+    [row] = await market.transfers(payment)
+    assert (row.status, row.reason) == ("SENT", None)
+    await market.prove()
+
+
+async def test_a_worker_whose_lease_runs_out_asks_for_nothing(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    await market.seller("A")
+    payment = await released(market)
+    machine = market.machine
+    await machine.shift(60)
+    asked = len(machine.line.calls)
+    with monkeypatch.context() as slow:
+        slow.setattr(claims, "CALL_LONGEST", claims.CLAIM_LEASE)
+        await execute_transfers(machine.services, market.platform)
+    assert len(machine.line.calls) == asked
+
+    await machine.advance(seconds=4 * 60)
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    await market.prove()
 
 
 async def test_the_provider_comes_back(market: Market) -> None:

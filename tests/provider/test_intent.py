@@ -7,8 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from marketbill import clock
 from marketbill.db import Database
 from marketbill.ids import PlatformId, new_id
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent, IntentDraft
 from marketbill.provider.port import Declined, Failure, Refused, Unknown
@@ -42,7 +44,7 @@ async def opened(db: Database, platform: PlatformId, *, send_now: bool = False) 
 async def claimed(db: Database, platform: PlatformId, *, later: timedelta = timedelta(0)) -> list[Intent]:
     async with db.write(platform) as scope:
         scope.now += later
-        return await intents.claim_due(scope, [KIND], 100)
+        return await claims.claim_due(scope, [KIND], 100)
 
 
 async def test_a_caller_who_asks_at_once_is_left_alone_for_a_while(db: Database, platform: PlatformId) -> None:
@@ -63,8 +65,8 @@ async def test_two_workers_at_once_claim_different_intents(db: Database, platfor
         drafts = [IntentDraft(KIND, new_id(), {}) for _ in range(5)]
         everything = await intents.open_intents(scope, drafts, send_now=False)
     async with db.write(platform) as one, db.write(platform) as two:
-        first = await intents.claim_due(one, [KIND], 3)
-        second = await intents.claim_due(two, [KIND], 100)
+        first = await claims.claim_due(one, [KIND], 3)
+        second = await claims.claim_due(two, [KIND], 100)
     assert len(first) == 3
     assert {intent.id for intent in first} | {intent.id for intent in second} == {intent.id for intent in everything}
     assert not any(intent.look_up_first for intent in first + second)
@@ -74,7 +76,7 @@ async def test_two_workers_at_once_claim_different_intents(db: Database, platfor
 async def test_a_claim_that_was_not_ended_is_looked_up_by_the_next(db: Database, platform: PlatformId) -> None:
     await opened(db, platform)
     [first] = await claimed(db, platform)
-    [second] = await claimed(db, platform, later=intents.CLAIM_LEASE)
+    [second] = await claimed(db, platform, later=claims.CLAIM_LEASE)
     assert (first.look_up_first, second.look_up_first) == (False, True)
     assert first.key == second.key
     assert second.attempts == 2
@@ -112,6 +114,7 @@ async def test_a_refusal_for_want_of_funds_is_tried_later_under_a_new_key(db: Da
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
         decision = await intents.record_failure(scope, first, NO_FUNDS, jitter=0)
+    assert decision is not None
     assert (decision.action, decision.after) == (Action.AGAIN, timedelta(minutes=30))
     assert await claimed(db, platform, later=timedelta(minutes=29)) == []
     [second] = await claimed(db, platform, later=timedelta(minutes=30))
@@ -128,7 +131,7 @@ async def test_no_answer_is_tried_soon_under_the_same_key_after_a_look_up(db: Da
     assert second.key == first.key
     assert second.look_up_first
     async with db.write(platform) as scope:
-        renewed = await intents.renew_key(scope, second)
+        renewed = await claims.renew_key(scope, second)
     assert renewed.key == f"{first.key}-2"
 
 
@@ -137,11 +140,12 @@ async def test_what_waits_for_an_account_goes_when_the_account_changes(db: Datab
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
         decision = await intents.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1")
+    assert decision is not None
     assert decision.action is Action.HOLD
     assert await claimed(db, platform, later=timedelta(days=6)) == []
     async with db.write(platform) as scope:
-        assert await intents.let_go(scope, "acct_2") == 0
-        assert await intents.let_go(scope, "acct_1") == 1
+        assert await claims.let_go(scope, "acct_2") == 0
+        assert await claims.let_go(scope, "acct_1") == 1
     [second] = await claimed(db, platform)
     assert second.key == f"{first.key}-2"
 
@@ -160,6 +164,7 @@ async def test_a_decline_is_final_and_keeps_the_payment_of_the_provider(db: Data
     async with db.write(platform) as scope:
         decision = await intents.record_failure(scope, intent, declined, jitter=random.random())
         known = await intents.get(scope, intent.id)
+    assert decision is not None
     assert decision.action is Action.FINAL
     assert known is not None
     assert (known.status, known.provider_id) == ("REFUSED", "pi_1")
@@ -173,6 +178,7 @@ async def test_a_bug_of_ours_is_given_up_seen_and_revived(db: Database, platform
     async with db.write(platform) as scope:
         decision = await intents.record_failure(scope, intent, wrong, jitter=0)
         [seen] = await intents.troubled(scope)
+    assert decision is not None
     assert decision.action is Action.GIVE_UP
     assert (seen.id, seen.status) == (intent.id, "ABANDONED")
     assert await claimed(db, platform, later=timedelta(days=400)) == []
@@ -183,14 +189,49 @@ async def test_a_bug_of_ours_is_given_up_seen_and_revived(db: Database, platform
     assert again.look_up_first
 
 
-async def test_the_system_sees_which_platforms_have_something_due(db: Database, platform: PlatformId) -> None:
+async def test_a_worker_whose_lease_is_over_records_no_failure_but_success(db: Database, platform: PlatformId) -> None:
     await opened(db, platform)
-    async with db.system() as scope:
-        assert await intents.due_platforms(scope, [KIND]) == [platform]
-        assert await intents.due_platforms(scope, ["create_payout"]) == []
-    await claimed(db, platform)
-    async with db.system() as scope:
-        assert await intents.due_platforms(scope, [KIND]) == []
+    [late] = await claimed(db, platform)
+    [current] = await claimed(db, platform, later=claims.CLAIM_LEASE)
+    async with db.write(platform) as scope:
+        assert not await intents.record_refusal(scope, late, NO_FUNDS)
+        assert not await intents.abandon(scope, late, NO_FUNDS)
+        assert not await intents.record_unknown(scope, late, NO_ANSWER, scope.now)
+        assert not await intents.postpone(scope, late, NO_FUNDS, retry_at=scope.now)
+        for error in (NO_FUNDS, NO_CAPABILITY, NO_ANSWER):
+            assert await intents.record_failure(scope, late, error, jitter=0) is None
+        with pytest.raises(Unknown):
+            await claims.renew_key(scope, late)
+        known = await intents.get(scope, late.id)
+        assert known is not None
+        assert (known.status, known.attempts, known.key) == ("UNKNOWN", 2, current.key)
+        assert known.last_error is None
+        assert await intents.record_success(scope, late, "tr_1")
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_success_ends_even_an_intent_that_was_given_up(db: Database, platform: PlatformId, many: bool) -> None:
+    await opened(db, platform)
+    [intent] = await claimed(db, platform)
+    async with db.write(platform) as scope:
+        assert await intents.abandon(scope, intent, NO_ANSWER)
+        if many:
+            assert await intents.record_successes(scope, [(intent, "tr_1")]) == {intent.id}
+        else:
+            assert await intents.record_success(scope, intent, "tr_1")
+
+
+async def test_no_call_is_begun_that_the_lease_may_not_outlast(
+    db: Database, platform: PlatformId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = await opened(db, platform)
+    claims.check_lease(mine)
+    [taken] = await claimed(db, platform)
+    claims.check_lease(taken)
+    later = clock.now() + claims.CLAIM_LEASE - claims.CALL_LONGEST + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    with pytest.raises(claims.LeaseOver):
+        claims.check_lease(taken)
 
 
 async def test_another_platform_sees_nothing(db: Database, platform: PlatformId) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, TextClause, text
 
-from marketbill.errors import Refusal, Unavailable
+from marketbill.errors import Unavailable, told
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.payments import settle
 from marketbill.payments.checkout import CREATE_PAYMENT, ask, find, load, record_no, record_state
-from marketbill.payments.settle import ChargeFact, ChargeMismatch
+from marketbill.payments.settle import ChargeFact
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider import asking
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import Charge, Declined, Failure, PaymentState, Provider, Refused, Unknown
@@ -59,7 +60,7 @@ async def resolve_payments(services: Services, platform: PlatformId) -> None:
     """One sweep over a platform's payments; safe to run in many workers at once."""
     async with services.db.write(platform) as scope:
         values = {"platform": platform, "now": scope.now, "limit": BATCH_MAX}
-        claimed = await intents.claim_due(scope, [CREATE_PAYMENT], BATCH_MAX)
+        claimed = await claims.claim_due(scope, [CREATE_PAYMENT], BATCH_MAX)
         asked = [
             *await scope.rows(_UNSETTLED, {**values, "before": scope.now - SETTLES_WITHIN}),
             *await scope.rows(_WITHOUT_NEWS, values),
@@ -113,10 +114,9 @@ async def _catch_up(
             await _record(services, platform, PaymentId(row.id), state, charge)
         except Unavailable:
             raise
-        except (ChargeMismatch, Refusal) as error:
+        except Exception as error:  # whatever is wrong with this payment is not wrong with the others
             # It was touched when it was claimed, so the others have their turn before it is asked about again.
-            reason = f"{type(error).__name__}: {error}"
-            log.error("payment not brought up to date", payment=public_id("payment", row.id), error=reason)
+            log.error("payment not brought up to date", payment=public_id("payment", row.id), error=told(error))
 
 
 async def _record(

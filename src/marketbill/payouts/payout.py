@@ -21,7 +21,9 @@ from marketbill.money import bounded, decimal_text, exponent
 from marketbill.payouts.model import PayoutStatus, payout
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
+from marketbill.provider.claim import LeaseOver
 from marketbill.provider.intent import Intent
 from marketbill.provider.model import provider_intent
 from marketbill.provider.port import (
@@ -39,7 +41,8 @@ from marketbill.sellers import seller as sellers
 from marketbill.services import Services
 
 CREATE_PAYOUT = "create_payout"
-BATCH_MAX = 50
+#: Payouts claimed in one round: as many as can be asked for within the lease, even by a slow provider.
+BATCH_MAX = 24
 CALLS_MAX = 8
 _ROUNDS_MAX = 200
 _ONE = (payout.c.platform_id == bindparam("platform")) & (payout.c.id == bindparam("payout"))
@@ -119,7 +122,7 @@ async def execute_payouts(services: Services, platform: PlatformId) -> None:
     """Asks the provider for every payout that is due now; safe to run in many workers at once."""
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
-            claimed = await intents.claim_due(scope, [CREATE_PAYOUT], BATCH_MAX)
+            claimed = await claims.claim_due(scope, [CREATE_PAYOUT], BATCH_MAX)
             provider = await provider_of(services, scope) if claimed else None
         if provider is None:
             return
@@ -175,6 +178,8 @@ async def _execute(
             async with services.db.write(platform) as scope:
                 await intents.record_success(scope, intent, told.id)
                 await apply(scope, PayoutId(intent.subject_id), told, account=intent.request["account_id"])
+        except LeaseOver:
+            return  # it is due again, for whoever claims it next
         except PROVIDER_ERRORS as error:
             await _record_failure(services, platform, intent, error)
         except PayoutMismatch as mismatch:
@@ -192,6 +197,8 @@ async def _record_failure(services: Services, platform: PlatformId, intent: Inte
             held_for=intent.request["account_id"],
             revivable=isinstance(error, Unknown),
         )
+        if decision is None:
+            return
         row = await scope.first(_LOCK, {"platform": platform, "payout": intent.subject_id})
         if row is None or row.status != PayoutStatus.CREATED:
             return
@@ -206,13 +213,15 @@ async def _record_failure(services: Services, platform: PlatformId, intent: Inte
 
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Payout:
     account = intent.request["account_id"]
+    claims.check_lease(intent)
     if intent.look_up_first:
         since = intent.created_at - timedelta(minutes=5)
         for found in await intents.looked_up(provider.find_payouts(account, created_from=since)):
             if found.intent_id == public_id("provider intent", intent.id):
                 return found
         async with services.db.write(platform) as scope:
-            intent = await intents.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
+            intent = await claims.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
+        claims.check_lease(intent)
     return await provider.create_payout(
         account,
         key=intent.key,

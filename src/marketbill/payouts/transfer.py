@@ -22,7 +22,9 @@ from marketbill.payments.model import payment, payment_share
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
+from marketbill.provider.claim import LeaseOver
 from marketbill.provider.intent import Intent, IntentDraft
 from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer, Unknown
 from marketbill.provider.retry import Action
@@ -31,11 +33,13 @@ from marketbill.sellers.model import seller
 from marketbill.services import Services
 
 CREATE_TRANSFER = "create_transfer"
-#: Payments planned, and intents executed, in one round.
-BATCH_MAX = 100
+#: Payments planned in one round.
+PLAN_MAX = 100
+#: Intents claimed in one round: as many as can be asked for within the lease, even by a slow provider.
+CLAIM_MAX = 24
 #: Calls to the provider under way at once from one worker.
 CALLS_MAX = 8
-_ROUNDS_MAX = 200
+_ROUNDS_MAX = 800
 
 _RELEASED = prepared(
     select(payment.c.id, payment.c.currency, payment.c.provider_charge)
@@ -45,7 +49,7 @@ _RELEASED = prepared(
         payment.c.transfers_planned_at.is_(None),
     )
     .order_by(payment.c.released_at)
-    .limit(BATCH_MAX)
+    .limit(PLAN_MAX)
     .with_for_update(skip_locked=True)
 )
 _SHARES = prepared(
@@ -78,7 +82,7 @@ _HELD = prepared(
         transfer.c.status == TransferStatus.HELD.value,
         seller.c.transfers == "ACTIVE",
     )
-    .limit(BATCH_MAX)
+    .limit(PLAN_MAX)
     .with_for_update(of=transfer, skip_locked=True)
 )
 _UNHOLD = (
@@ -105,7 +109,11 @@ _SENT = prepared(
 )
 _EXPLAIN = (
     update(transfer)
-    .where(transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("transfer"))
+    .where(
+        transfer.c.platform_id == bindparam("platform"),
+        transfer.c.id == bindparam("transfer"),
+        transfer.c.status != TransferStatus.SENT.value,
+    )
     .values(status=bindparam("new_status"), reason=bindparam("new_reason"), updated_at=bindparam("now"))
 )
 _WAITS = "The seller's account at the provider cannot receive transfers yet."
@@ -129,12 +137,12 @@ async def execute_transfers(services: Services, platform: PlatformId) -> None:
         async with services.db.write(platform) as scope:
             planned = await _plan(scope)
             woken = await _wake(scope)
-            claimed = await intents.claim_due(scope, [CREATE_TRANSFER], BATCH_MAX)
+            claimed = await claims.claim_due(scope, [CREATE_TRANSFER], CLAIM_MAX)
             provider = await provider_of(services, scope) if claimed else None
         if provider is not None:
             results = await _ask_all(services, platform, provider, claimed)
             await _record(services, platform, results)
-        if not planned and not woken and len(claimed) < BATCH_MAX:
+        if not planned and not woken and len(claimed) < CLAIM_MAX:
             return
 
 
@@ -251,25 +259,31 @@ def _row(
 async def _ask_all(
     services: Services, platform: PlatformId, provider: Provider, claimed: Sequence[Intent]
 ) -> list[_Done | _Failed]:
+    """Asks for each of them; those whose lease ran out are left to whoever claims them next."""
     gate = asyncio.Semaphore(CALLS_MAX)
 
-    async def ask(intent: Intent) -> _Done | _Failed:
+    async def ask(intent: Intent) -> _Done | _Failed | None:
         async with gate:
             try:
                 return _Done(intent, await _send(services, platform, provider, intent))
+            except LeaseOver:
+                return None
             except PROVIDER_ERRORS as error:
                 return _Failed(intent, error)
 
-    return await asyncio.gather(*(ask(intent) for intent in claimed))
+    results = await asyncio.gather(*(ask(intent) for intent in claimed))
+    return [result for result in results if result is not None]
 
 
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Transfer:
     """The transfer that an earlier attempt made, or a new one under the intent's key."""
+    claims.check_lease(intent)
     if intent.look_up_first:
         for found in await intents.looked_up(provider.find_transfers(intent.request["transfer_group"])):
             if found.destination == intent.request["destination"] and _ours(found, intent):
                 return found
         intent = await _with_live_key(services, platform, intent)
+        claims.check_lease(intent)
     return await provider.create_transfer(
         key=intent.key,
         metadata={
@@ -286,7 +300,7 @@ def _ours(found: Transfer, intent: Intent) -> bool:
 
 async def _with_live_key(services: Services, platform: PlatformId, intent: Intent) -> Intent:
     async with services.db.write(platform) as scope:
-        return await intents.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
+        return await claims.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
 
 
 async def _record(services: Services, platform: PlatformId, results: Sequence[_Done | _Failed]) -> None:
@@ -304,6 +318,8 @@ async def _record_failure(scope: WriteScope, failure: _Failed) -> None:
     decision = await intents.record_failure(
         scope, intent, failure.error, jitter=random.random(), held_for=intent.request["destination"]
     )
+    if decision is None:
+        return
     ended = decision.action in (Action.GIVE_UP, Action.FINAL)
     refused = ended and not isinstance(failure.error, Unknown)
     await scope.run(

@@ -1,12 +1,12 @@
 """Intents: what we are about to ask of the provider, committed before we ask.
 
 The life of one: `open_intent` in the business transaction; the call, outside any transaction, under `intent.key`; then
-one of the `record_*` functions. When a process dies in between, `claim_due` gives the intent to a sweeper. An intent
-that may have been sent before (`look_up_first`) is looked up at the provider by its key or its transfer group before it
-is tried again; that, the lease of a claim, and the provider's own idempotency make it happen once.
+one of the `record_*` functions. When a process dies in between, a sweeper claims the intent (`claim`). An intent that
+may have been sent before (`look_up_first`) is looked up at the provider by its key or its transfer group before it is
+tried again; that, the lease of a claim, and the provider's own idempotency make it happen once.
 """
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from marketbill.db import Scope, SystemScope, WriteScope
-from marketbill.ids import PlatformId, new_id, public_id
+from marketbill.db import Scope, WriteScope
+from marketbill.ids import new_id, public_id
 from marketbill.prepared import prepared
 from marketbill.provider.model import provider_intent
 from marketbill.provider.port import Declined, ProviderError, Refused, Unknown
@@ -25,20 +25,18 @@ from marketbill.provider.retry import HELD_LONGEST, Action, Decision, decide
 T = TypeVar("T")
 #: A caller that asks at once has this long before a sweeper takes over.
 CALLER_LEASE = timedelta(seconds=90)
-#: A sweeper that claimed an intent has this long.
-CLAIM_LEASE = timedelta(minutes=3)
 #: The provider may forget an idempotency key after 24 hours; an hour before that it is looked up and gets a new one.
 KEY_LIFE = timedelta(hours=23)
-CLAIM_LIMIT_MAX = 500
 LIST_LIMIT_MAX = 200
-PLATFORMS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One request to the provider. `request` is what the caller stored; `key` its idempotency key at the provider.
 
-    `sent_before` is when an earlier attempt may have reached the provider, or None if none did.
+    `attempts` is also its fencing token: who holds an older number may not record a failure any more. `sent_before` is
+    when an earlier attempt may have reached the provider, or None if none did. `leased_until` is when the claim of this
+    worker ends, by the clock of its machine; None without a claim.
     """
 
     id: UUID
@@ -52,6 +50,7 @@ class Intent:
     last_error: Mapping[str, Any] | None
     created_at: datetime
     sent_before: datetime | None
+    leased_until: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -95,6 +94,8 @@ _INSERT = prepared(
 )
 _OPEN = (provider_intent.c.status == "OPEN") | (provider_intent.c.status == "UNKNOWN")
 _THIS = (provider_intent.c.platform_id == bindparam("platform")) & (provider_intent.c.id == bindparam("intent"))
+# Only the attempt that was claimed last records a failure: whoever took over decides for himself.
+_MINE = _THIS & _OPEN & (provider_intent.c.attempts == bindparam("attempt"))
 _BY_ID = select(provider_intent).where(_THIS)
 _BY_SUBJECTS = (
     select(provider_intent)
@@ -116,24 +117,6 @@ _TROUBLED = (
     .order_by(provider_intent.c.id.desc())
     .limit(bindparam("limit"))
 )
-_CLAIM = prepared(
-    text(
-        """
-    with due as (
-      select id, sent_at from provider_intent
-      where platform_id = :platform and kind = any(:kinds) and next_attempt_at <= :now
-      order by next_attempt_at limit :limit
-      for update skip locked
-    )
-    update provider_intent i
-    set attempts = attempts + 1, status = 'UNKNOWN', sent_at = coalesce(i.sent_at, :now), held_for = null,
-        next_attempt_at = :lease_until, updated_at = :now
-    from due where i.platform_id = :platform and i.id = due.id
-    returning i.id, i.kind, i.subject_id, i.generation, i.request, i.status, i.attempts, i.provider_id, i.last_error,
-      i.created_at, due.sent_at
-    """
-    ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
-)
 # A success is true whoever tells it, even of an intent that was given up.
 _SUCCEED = prepared(
     update(provider_intent)
@@ -153,7 +136,7 @@ _SUCCEED_MANY = prepared(
 )
 _END = (
     update(provider_intent)
-    .where(_THIS, _OPEN)
+    .where(_MINE)
     .values(
         status=bindparam("new_status"),
         provider_id=bindparam("new_provider_id"),
@@ -164,7 +147,7 @@ _END = (
 )
 _UNKNOWN = (
     update(provider_intent)
-    .where(_THIS, _OPEN)
+    .where(_MINE)
     .values(
         status="UNKNOWN",
         last_error=bindparam("error", type_=JSONB),
@@ -174,7 +157,7 @@ _UNKNOWN = (
 )
 _POSTPONE = (
     update(provider_intent)
-    .where(_THIS, _OPEN)
+    .where(_MINE)
     .values(
         status="OPEN",
         generation=bindparam("new_generation"),
@@ -185,33 +168,11 @@ _POSTPONE = (
         updated_at=bindparam("now"),
     )
 )
-_RENEW = (
-    update(provider_intent)
-    .where(_THIS, _OPEN)
-    .values(generation=provider_intent.c.generation + 1, sent_at=bindparam("now"), updated_at=bindparam("now"))
-    .returning(provider_intent)
-)
-_LET_GO = (
-    update(provider_intent)
-    .where(
-        provider_intent.c.platform_id == bindparam("platform"),
-        provider_intent.c.held_for == bindparam("hold"),
-        provider_intent.c.status == "OPEN",
-    )
-    .values(held_for=None, next_attempt_at=bindparam("now"), updated_at=bindparam("now"))
-)
 _REVIVE = (
     update(provider_intent)
     .where(_THIS, provider_intent.c.status == "ABANDONED")
     .values(status="UNKNOWN", attempts=0, next_attempt_at=bindparam("now"), updated_at=bindparam("now"))
 )
-# Platforms are few beside intents, so each one found skips the rest of its own rows.
-_DUE_PLATFORMS = text(
-    """
-    select distinct platform_id from provider_intent
-    where next_attempt_at <= :now and kind = any(:kinds) limit :limit
-    """
-).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 
 
 async def open_intent(
@@ -220,7 +181,7 @@ async def open_intent(
     """Writes the intent down in the caller's transaction. `request` must be JSON.
 
     With `send_now` the caller asks the provider as soon as it has committed, and sweepers keep away for `CALLER_LEASE`;
-    otherwise the intent is due at once, for `claim_due`.
+    otherwise the intent is due at once, for `claim.claim_due`.
     """
     [intent] = await open_intents(scope, [IntentDraft(kind, subject_id, request)], send_now=send_now)
     return intent
@@ -263,20 +224,6 @@ async def open_intents(scope: WriteScope, drafts: Sequence[IntentDraft], *, send
     ]
 
 
-async def claim_due(
-    scope: WriteScope, kinds: Collection[str], limit: int, *, lease: timedelta = CLAIM_LEASE
-) -> list[Intent]:
-    """Takes up to `limit` due intents for this worker alone, until `lease` is over. Commit, then ask the provider."""
-    values = {
-        "platform": scope.platform,
-        "kinds": list(kinds),
-        "now": scope.now,
-        "lease_until": scope.now + lease,
-        "limit": min(limit, CLAIM_LIMIT_MAX),
-    }
-    return [_intent(row) for row in await scope.rows(_CLAIM, values)]
-
-
 async def record_success(scope: WriteScope, intent: Intent, provider_id: str) -> bool:
     """It was done, as `provider_id`. False when another worker recorded its end first."""
     return await scope.run(_SUCCEED, {**_of(scope, intent), "provider_id": provider_id}) == 1
@@ -305,7 +252,7 @@ async def abandon(scope: WriteScope, intent: Intent, error: ProviderError) -> bo
 
 async def record_unknown(scope: WriteScope, intent: Intent, error: ProviderError, retry_at: datetime) -> bool:
     """No definite answer: from `retry_at` on a sweeper looks it up, and tries again under the same key."""
-    values = {**_of(scope, intent), "error": error.failure.as_json(), "retry_at": retry_at}
+    values = {**_attempt_of(scope, intent), "error": error.failure.as_json(), "retry_at": retry_at}
     return await scope.run(_UNKNOWN, values) == 1
 
 
@@ -314,7 +261,7 @@ async def postpone(
 ) -> bool:
     """Refused, but it may succeed later: under a new key, from `retry_at` on, or when `let_go(held_for)` is called."""
     values = {
-        **_of(scope, intent),
+        **_attempt_of(scope, intent),
         "new_generation": intent.generation + 1,
         "error": error.failure.as_json(),
         "hold": held_for,
@@ -331,38 +278,28 @@ async def record_failure(
     jitter: float,
     held_for: str | None = None,
     revivable: bool = True,
-) -> Decision:
+) -> Decision | None:
     """Records what the retry table says about `error` and gives the decision.
 
+    Gives None, and records nothing, when the intent has ended or another worker has taken it over meanwhile.
     `held_for` names what a HOLD waits for (the seller's provider account); after a week the intent is tried anyway.
     Where the caller undoes what the intent was for when we give up, the intent is not `revivable`.
     """
     decision = decide(error, attempts=intent.attempts, jitter=jitter)
     match decision:
         case Decision(action=Action.AGAIN, after=timedelta() as after, same_key=True):
-            await record_unknown(scope, intent, error, scope.now + after)
+            recorded = await record_unknown(scope, intent, error, scope.now + after)
         case Decision(action=Action.AGAIN, after=timedelta() as after):
-            await postpone(scope, intent, error, retry_at=scope.now + after)
+            recorded = await postpone(scope, intent, error, retry_at=scope.now + after)
         case Decision(action=Action.HOLD):
-            await postpone(scope, intent, error, retry_at=scope.now + HELD_LONGEST, held_for=held_for)
+            recorded = await postpone(scope, intent, error, retry_at=scope.now + HELD_LONGEST, held_for=held_for)
         case Decision(action=Action.FINAL):
-            await record_refusal(scope, intent, error)
+            recorded = await record_refusal(scope, intent, error)
         case _ if not revivable:
-            await record_refusal(scope, intent, error)
+            recorded = await record_refusal(scope, intent, error)
         case _:
-            await abandon(scope, intent, error)
-    return decision
-
-
-async def renew_key(scope: WriteScope, intent: Intent) -> Intent:
-    """A new key for an intent whose old one the provider may have forgotten, after a look-up found nothing."""
-    row = await scope.first(_RENEW, _of(scope, intent))
-    return _intent(row) if row else intent
-
-
-async def let_go(scope: WriteScope, held_for: str) -> int:
-    """Makes the intents that were held for something due now; gives their number."""
-    return await scope.run(_LET_GO, {"platform": scope.platform, "hold": held_for, "now": scope.now})
+            recorded = await abandon(scope, intent, error)
+    return decision if recorded else None
 
 
 async def revive(scope: WriteScope, id: UUID) -> bool:
@@ -372,30 +309,24 @@ async def revive(scope: WriteScope, id: UUID) -> bool:
 
 async def get(scope: Scope, id: UUID) -> Intent | None:
     row = await scope.first(_BY_ID, {"platform": scope.platform, "intent": id})
-    return _intent(row) if row else None
+    return intent_of(row) if row else None
 
 
 async def for_subjects(scope: Scope, kind: str, subject_ids: Sequence[UUID]) -> list[Intent]:
     """The intents of many subjects, oldest first (bounded)."""
     values = {"platform": scope.platform, "kind": kind, "subjects": list(subject_ids)}
-    return [_intent(row) for row in await scope.rows(_BY_SUBJECTS, values)]
+    return [intent_of(row) for row in await scope.rows(_BY_SUBJECTS, values)]
 
 
 async def troubled(scope: Scope, limit: int = 50) -> list[Intent]:
     """The intents that failed and are not ended, or were given up, newest first."""
     values = {"platform": scope.platform, "limit": min(limit, LIST_LIMIT_MAX)}
-    return [_intent(row) for row in await scope.rows(_TROUBLED, values)]
-
-
-async def due_platforms(scope: SystemScope, kinds: Collection[str]) -> list[PlatformId]:
-    """The platforms that have intents of these kinds to attend to now."""
-    values = {"now": scope.now, "kinds": list(kinds), "limit": PLATFORMS_MAX}
-    return [PlatformId(row.platform_id) for row in await scope.connection.execute(_DUE_PLATFORMS, values)]
+    return [intent_of(row) for row in await scope.rows(_TROUBLED, values)]
 
 
 async def _end(scope: WriteScope, intent: Intent, error: ProviderError, status: str) -> bool:
     values = {
-        **_of(scope, intent),
+        **_attempt_of(scope, intent),
         "new_status": status,
         "new_provider_id": error.failure.payment_id,
         "error": error.failure.as_json(),
@@ -423,7 +354,12 @@ def _of(scope: WriteScope, intent: Intent) -> dict[str, Any]:
     return {"platform": scope.platform, "intent": intent.id, "now": scope.now}
 
 
-def _intent(row: Row[Any]) -> Intent:
+def _attempt_of(scope: WriteScope, intent: Intent) -> dict[str, Any]:
+    return {**_of(scope, intent), "attempt": intent.attempts}
+
+
+def intent_of(row: Row[Any], *, leased_until: datetime | None = None) -> Intent:
+    """Reads a row of the table."""
     return Intent(
         id=row.id,
         kind=row.kind,
@@ -436,4 +372,5 @@ def _intent(row: Row[Any]) -> Intent:
         last_error=row.last_error,
         created_at=row.created_at,
         sent_before=row.sent_at,
+        leased_until=leased_until,
     )

@@ -20,6 +20,7 @@ from marketbill.ids import PlatformId, SellerId, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.prepared import prepared
+from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
 from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, Provider
@@ -146,7 +147,7 @@ async def refresh(services: Services, platform: PlatformId, accounts: Iterable[s
         for row, state in zip(rows, states, strict=True):
             values = {"platform": platform, "seller": row.id, "read_at": read_at, "now": scope.now, **_values(state)}
             await scope.run(_REFRESHED, values)
-            await intents.let_go(scope, row.provider_account)
+            await claims.let_go(scope, row.provider_account)
         if rows:
             await outbox.enqueue(scope, "execute_transfers", str(platform))
 
