@@ -144,7 +144,7 @@ def install_with_uv(lock: Path, turn: int) -> bool:
     uv = shutil.which("uv")
     if not uv or not succeeds([uv, "--version"]):
         return False
-    options = ["--python", str(PYTHON), "--require-hashes", "--compile-bytecode"]
+    options = ["--quiet", "--python", str(PYTHON), "--require-hashes", "--compile-bytecode"]
     done = (
         succeeds([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
         and subprocess.call([uv, "pip", "install", *options, "-r", str(lock)], pass_fds=(turn,)) == 0

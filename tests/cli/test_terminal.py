@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from marketbill.cli.app import COMMANDS
+from marketbill.cli.app import COMMANDS, run
 from marketbill.cli.failure import WrongUse
 from marketbill.cli.sandbox import shift_of
+from marketbill.cli.terminal import counted
+from marketbill.config import settings
 
 SECRET = "a master key of the tests, 32 long"
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -107,6 +109,41 @@ def test_a_busy_port(command, monkeypatch: pytest.MonkeyPatch) -> None:
             assert ran.code == 1
             assert f"port {port}" in ran.line
             assert "--port" in ran.line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["api", "--port", "99999"],
+        ["sandbox", "--port", "-1"],
+        ["up", "--port", "99999"],
+        ["up", "--sandbox-port", "70000"],
+    ],
+)
+def test_a_number_that_is_no_port(command, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY)
+    monkeypatch.setenv("MARKETBILL_SECRET_KEY", SECRET)
+    ran = command(*words)
+    assert ran.code == 2
+    assert "ports are 0 to 65535" in ran.line
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "relay"])
+def test_a_program_says_that_its_database_is_not_there_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY)
+    monkeypatch.setenv("MARKETBILL_SECRET_KEY", SECRET)
+    started: list[str] = []
+    monkeypatch.setattr("marketbill.cli.programs.serve", lambda *_, **__: started.append("api"))
+    monkeypatch.setattr("marketbill_workers.main.run", lambda _: started.append("worker"))
+    monkeypatch.setattr("marketbill_workers.relay.run", lambda _: started.append("relay"))
+    settings.cache_clear()
+    assert run([name, *(["--port", "0"] if name == "api" else [])]) == 0
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith("marketbill: the database cannot be reached (127.0.0.1:1): ")
+    assert said.endswith("serving 503 until it can" if name == "api" else "waiting until it can")
+    assert started == [name]
 
 
 def test_a_folder_that_cannot_be_written(command, tmp_path: Path) -> None:
@@ -209,7 +246,13 @@ def test_a_program_that_is_interrupted_while_it_starts_prints_no_traceback(tmp_p
         cwd=tmp_path,
     ) as api:
         assert api.stderr is not None
+        assert "database cannot be reached" in api.stderr.readline()
         assert "listening" in api.stderr.readline()
         api.terminate()
         _, err = api.communicate(timeout=30)
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 orders"), (1, "1 order"), (2, "2 orders"), (1005, "1,005 orders")])
+def test_what_is_counted_agrees_with_its_number(number: int, text: str) -> None:
+    assert counted(number, "order") == text

@@ -51,8 +51,10 @@ def verify(
         return 0
     if wrong:
         accounts = ", ".join(dict.fromkeys(check.subject for check in wrong[:5]))
-        raise CommandRefused(f"the books do not agree: {len(wrong)} checks are broken: {accounts}")
-    console.print(f"The books agree: {sum(len(checks) for _, checks in proofs)} checks, to the cent.")
+        raise CommandRefused(f"the books do not agree: {terminal.counted(len(wrong), 'broken check')}: {accounts}")
+    console.print(
+        f"The books agree: {terminal.counted(sum(map(len, (checks for _, checks in proofs))), 'check')}, to the cent."
+    )
     return 0
 
 
@@ -68,7 +70,9 @@ async def _verify(platform: str | None, data: Path | None, console: Console) -> 
         if url := services.settings.provider_base_url:
             control = await stack.enter_async_context(SandboxControl(url))
             reader = control.holdings
-        columns = (TextColumn("Verifying"), BarColumn(), TextColumn("{task.description:<32}"), TimeElapsedColumn())
+        # A platform's name may hold square brackets; a bar's text is taken for markup unless it is told not to.
+        doing = TextColumn("{task.description:<32}", markup=False)
+        columns = (TextColumn("Verifying", markup=False), BarColumn(), doing, TimeElapsedColumn())
         bars = stack.enter_context(Progress(*columns, console=console, transient=True))
         task = bars.add_task("", total=PARTS * len(chosen))
         proofs = []

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from marketbill.cli import terminal
 from marketbill.cli.failure import CommandRefused
+from marketbill.cli.programs import check_port
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,8 @@ def up(
     """
     from marketbill.embedded.stack import Stack
 
+    check_port(port, option="--port")
+    check_port(sandbox_port, option="--sandbox-port")
     console = terminal.console()
     console.print("Starting PostgreSQL, broker, sandbox, API, workers ...", style="dim")
     with Stack(data, api_port=port, sandbox_port=sandbox_port, worker_threads=worker_threads) as stack:
@@ -86,7 +89,7 @@ async def _day(stack: "Stack", console: "Console") -> int:
     console.print(check_table("Proof", checks))
     if not proven(checks):
         raise CommandRefused("the books of the demo do not agree: the table above names what is broken")
-    console.print(f"Everything balances: {len(checks)} checks, to the cent.")
+    console.print(f"Everything balances: {terminal.counted(len(checks), 'check')}, to the cent.")
     return 0
 
 
@@ -129,8 +132,21 @@ async def _load(stack: "Stack", console: "Console") -> "Market":
                 await first_sales(api.as_(market.service_key), market)
                 market.has_sales = True
                 write_private(kept, market_text(market))
+        if not market.readonly_key:
+            market.readonly_key = await _readonly_key(api, market)
+            write_private(kept, market_text(market))
         await _keep_keys(stack, api, market)
     return market
+
+
+async def _readonly_key(api: "Api", market: "Market") -> str:
+    made = await api.as_(market.operator_key).do(
+        "apiKeyCreate",
+        idempotencyKey=f"up:{market.platform}:readonly",
+        name="Demo reader",
+        role="OPERATOR_READONLY",
+    )
+    return made["secret"]
 
 
 async def _keep_keys(stack: "Stack", api: "Api", market: "Market") -> None:
@@ -158,6 +174,7 @@ async def _keep_keys(stack: "Stack", api: "Api", market: "Market") -> None:
     keys = {
         "BOOTSTRAP": stack.bootstrap_key,
         "OPERATOR": market.operator_key,
+        "OPERATOR_READONLY": market.readonly_key,
         "SERVICE": market.service_key,
         "SELLER": seller["token"],
         "BUYER": buyer["token"],
@@ -186,7 +203,7 @@ def _show(stack: "Stack", market: "Market | None", console: "Console") -> None:
         keys = json.loads((stack.data / _KEYS_FILE).read_text())
         _line(console, "Keys by role (seller and buyer tokens live for a day; a new start makes new ones):")
         for role, key in keys.items():
-            _line(console, f"  {role:<10} {key}")
+            _line(console, f"  {role:<17} {key}")
         from marketbill.cli.examples import curl_lines
 
         for title, line in curl_lines(stack.api_url, keys, market):

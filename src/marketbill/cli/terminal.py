@@ -15,3 +15,8 @@ def console() -> Console:
     """
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
     return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 order`, `1,005 orders`; `many` where an s does not do."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

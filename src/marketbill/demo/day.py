@@ -210,7 +210,7 @@ class Day:
     @asynccontextmanager
     async def _step(self, what: str) -> AsyncGenerator[None]:
         started = time.monotonic()
-        with self._console.status(what):
+        with self._console.status(Text(what)):
             yield
         self._console.print(Text.assemble(("done ", "green"), what, (f"  {time.monotonic() - started:.1f} s", "dim")))
 

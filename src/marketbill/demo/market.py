@@ -46,6 +46,7 @@ class Market:
     buyers: dict[str, str] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
     has_sales: bool = False
+    readonly_key: str = ""
 
 
 Report = Callable[[str], None]
