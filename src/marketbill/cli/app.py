@@ -40,6 +40,7 @@ COMMANDS = (
     Command("worker", "marketbill.cli.programs:worker", _PRODUCTION, "Do the background work."),
     Command("relay", "marketbill.cli.programs:relay", _PRODUCTION, "Bring jobs from the outbox to the broker."),
     Command("migrate", "marketbill.cli.database:migrate", _PRODUCTION, "Bring the database to the newest schema."),
+    Command("stuck", "marketbill.cli.stuck:stuck", _PRODUCTION, "List what is stuck and why; try it again."),
     Command("sandbox", "marketbill.cli.sandbox:sandbox", _PRODUCTION, "Serve the sandbox provider; move its clock."),
     Command("config", "marketbill.cli.looking:config", _LOOKING, "List the settings; secrets are hidden."),
     Command("schema", "marketbill.cli.looking:schema", _LOOKING, "Print or check the GraphQL contract."),
