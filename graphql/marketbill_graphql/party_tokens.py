@@ -48,7 +48,7 @@ async def link_once(
     body = {"seller": seller_id, "return": return_url, "refresh": refresh_url}
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="sellerOnboardingLinkCreate", key=idempotency_key, body=body
+            scope, actor=actor.idempotency_scope, operation="sellerOnboardingLinkCreate", key=idempotency_key, body=body
         )
         if claim.replay is not None:
             row = await seller.load(scope, SellerId(parse_id("seller", seller_id)))

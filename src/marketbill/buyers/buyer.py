@@ -47,7 +47,9 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     _check(draft)
     body = {"name": draft.name, "email": draft.email, "external_ref": draft.external_ref}
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(scope, actor=actor.id, operation="buyerCreate", key=idempotency_key, body=body)
+        claim = await idempotency.claim(
+            scope, actor=actor.idempotency_scope, operation="buyerCreate", key=idempotency_key, body=body
+        )
         if claim.replay is not None:
             return await load(scope, BuyerId(parse_id("buyer", claim.replay["id"])))
         row = await scope.first(
@@ -76,14 +78,14 @@ async def attach_method(
     body = {"buyer_id": buyer_id, "token": token}
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="paymentMethodAttach", key=idempotency_key, body=body
+            scope, actor=actor.idempotency_scope, operation="paymentMethodAttach", key=idempotency_key, body=body
         )
         if claim.replay is not None:
             return await _load_method(scope, parse_id("payment method", claim.replay["id"]))
         buyer = await load(scope, id, path=("buyerId",))
         provider = await provider_of(services, scope)
     # From the request's own key: repeated after a crash, the provider attaches once.
-    key = hashlib.sha256(f"{actor.id}:{idempotency_key}".encode()).hexdigest()
+    key = hashlib.sha256(f"{actor.idempotency_scope}:{idempotency_key}".encode()).hexdigest()
     async with idempotency.attempt(services.db, claim, platform):
         customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
         attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")

@@ -61,7 +61,7 @@ async def publish(services: Services, actor: Actor, *, idempotency_key: str, dra
     """Publishes the next version, in force from now on."""
     async with services.db.write(tenant(actor)) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="feeRulePublish", key=idempotency_key, body=draft.body()
+            scope, actor=actor.idempotency_scope, operation="feeRulePublish", key=idempotency_key, body=draft.body()
         )
         if claim.replay is not None:
             id = parse_id("fee rule", claim.replay["id"])

@@ -59,7 +59,11 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, name
     platform = tenant(actor)
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="apiKeyCreate", key=idempotency_key, body={"name": name, "role": role}
+            scope,
+            actor=actor.idempotency_scope,
+            operation="apiKeyCreate",
+            key=idempotency_key,
+            body={"name": name, "role": role},
         )
         context = f"{platform}:idempotency:{idempotency_key}"
         if claim.replay is not None:
@@ -95,7 +99,7 @@ async def revoke(services: Services, actor: Actor, *, idempotency_key: str, id: 
     key_id = parse_id("api key", id, path=("id",))
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="apiKeyRevoke", key=idempotency_key, body={"id": id}
+            scope, actor=actor.idempotency_scope, operation="apiKeyRevoke", key=idempotency_key, body={"id": id}
         )
         if claim.replay is None:
             row = await _load(scope, key_id, path=("id",))

@@ -66,7 +66,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     }
     async with services.db.write(id) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="platformCreate", key=idempotency_key, body=body
+            scope, actor=actor.idempotency_scope, operation="platformCreate", key=idempotency_key, body=body
         )
         context = f"{id}:idempotency:{idempotency_key}"
         if claim.replay is not None:
@@ -108,7 +108,7 @@ async def change(
     body = {name: str(value) for name, value in changes.items()} | {"expected": expected_version}
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="platformUpdate", key=idempotency_key, body=body
+            scope, actor=actor.idempotency_scope, operation="platformUpdate", key=idempotency_key, body=body
         )
         if claim.replay is not None:
             return await load(scope)

@@ -77,7 +77,9 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         "external_ref": draft.external_ref,
     }
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(scope, actor=actor.id, operation="sellerCreate", key=idempotency_key, body=body)
+        claim = await idempotency.claim(
+            scope, actor=actor.idempotency_scope, operation="sellerCreate", key=idempotency_key, body=body
+        )
         if claim.replay is not None:
             return await load(scope, SellerId(parse_id("seller", claim.replay["id"])))
         row = await scope.first(
@@ -120,7 +122,9 @@ async def change(
     seller_id = SellerId(parse_id("seller", id, path=("id",)))
     body = {"id": id, "expected": expected_version, **changes}
     async with services.db.write(platform) as scope:
-        claim = await idempotency.claim(scope, actor=actor.id, operation="sellerUpdate", key=idempotency_key, body=body)
+        claim = await idempotency.claim(
+            scope, actor=actor.idempotency_scope, operation="sellerUpdate", key=idempotency_key, body=body
+        )
         if claim.replay is not None:
             return await load(scope, seller_id)
         row = await load(scope, seller_id, path=("id",), lock=True)
