@@ -173,3 +173,12 @@ class Unavailable(Refusal):
 
     code = ErrorCode.UNAVAILABLE
     retryable = True
+
+
+def told(error: Exception) -> str:
+    """What may be logged and kept of any exception: its class, and its words when they are ours.
+
+    A database's words may hold the values of a row.
+    """
+    ours = isinstance(error, KeyError) or type(error).__module__.startswith("marketbill.")
+    return f"{type(error).__name__}: {error}" if ours else type(error).__name__

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, text
 
-from marketbill.errors import Refusal, Unavailable
+from marketbill.errors import Unavailable, told
 from marketbill.ids import PayoutId, PlatformId, public_id
 from marketbill.payouts import payout as payouts
 from marketbill.platforms.credentials import provider_of
@@ -49,12 +49,11 @@ async def _catch_up(
     """Reads a payout from the provider and does what its events would have done. A bad one fails alone."""
     async with gate:
         try:
-            told = await provider.retrieve_payout(row.provider_account, row.provider_payout)
+            state = await provider.retrieve_payout(row.provider_account, row.provider_payout)
             async with services.db.write(platform) as scope:
-                await payouts.apply(scope, PayoutId(row.id), told, account=row.provider_account)
+                await payouts.apply(scope, PayoutId(row.id), state, account=row.provider_account)
         except Unavailable:
             raise
-        except Refusal as error:
+        except Exception as error:  # whatever is wrong with this payout is not wrong with the others
             # It was touched when it was claimed, so the others have their turn before it is asked about again.
-            reason = f"{type(error).__name__}: {error}"
-            log.error("payout not brought up to date", payout=public_id("payout", row.id), error=reason)
+            log.error("payout not brought up to date", payout=public_id("payout", row.id), error=told(error))

@@ -2,25 +2,27 @@
 
 A batch is claimed and committed, what must be read from the provider is read outside any transaction, and then all
 effects and the mark "handled" are one transaction. When a batch fails, its events are tried one by one, so that a bad
-event waits alone with its error.
+event waits alone with its error; only when the provider is away do they wait together.
 """
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from marketbill.errors import NotFound, Refusal, Unavailable
+from marketbill import errors
+from marketbill.errors import NotFound, Unavailable
 from marketbill.events import inbox
 from marketbill.events.inbox import StoredEvent
 from marketbill.ids import PaymentId, PayoutId, PlatformId, parse_id
 from marketbill.payments import checkout, settle
-from marketbill.payments.settle import ChargeFact, ChargeMismatch
+from marketbill.payments.settle import ChargeFact
 from marketbill.payouts import payout as payouts
 from marketbill.platforms.credentials import provider_of
-from marketbill.provider.port import BalanceTransaction, PaymentState, Payout, Provider, Unknown
+from marketbill.provider.port import BalanceTransaction, Failure, PaymentState, Payout, Provider, Unknown
 from marketbill.provider.stripe import parse_event
 from marketbill.provider.stripe.facts import (
     AccountChanged,
@@ -39,8 +41,8 @@ CALLS_MAX = 8
 _ROUNDS_MAX = 200
 #: From this many charges on, their balance transactions are read as a list instead of one by one.
 _LIST_FROM = 4
-#: What a bad event shows itself by: refused by a rule, not what was sold, or not of the shape it should have.
-_BAD = (Refusal, ChargeMismatch, KeyError, TypeError, ValueError)
+#: So many events in a row without an answer of the provider, and the others are not tried now.
+_SILENT_MAX = 3
 log = structlog.get_logger()
 
 
@@ -70,8 +72,7 @@ async def handle_events(services: Services, platform: PlatformId) -> None:
         if provider is None:
             return
         if not await _handle(services, platform, provider, events):
-            for event in events:
-                await _handle_alone(services, platform, provider, event)
+            await _handle_apart(services, platform, provider, events)
         if len(events) < BATCH_MAX:
             return
 
@@ -82,29 +83,60 @@ async def _handle(services: Services, platform: PlatformId, provider: Provider, 
         await _apply(services, platform, provider, events)
     except Unavailable:
         raise
-    except Unknown as away:
-        await _postpone(services, platform, events, away)  # the provider is away for each of them alike
-    except _BAD as error:
+    except Exception as error:
+        if _is_away(error) and all(event.attempts <= 1 for event in events):
+            await _postpone(services, platform, events, error)
+            return True
         log.warning("batch of events failed, trying them one by one", count=len(events), error=type(error).__name__)
         return False
     return True
 
 
-async def _handle_alone(services: Services, platform: PlatformId, provider: Provider, event: StoredEvent) -> None:
+async def _handle_apart(
+    services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]
+) -> None:
+    """One by one; the rest is postponed when the provider gives no answer to several in a row.
+
+    In a new order each time, so that a few for which it never answers are not always the first.
+    """
+    waiting = random.sample(events, len(events))
+    silent = 0
+    while waiting and silent < _SILENT_MAX:
+        silent = silent + 1 if await _handle_alone(services, platform, provider, waiting.pop()) else 0
+    if waiting:
+        reason = Unknown(Failure(None, "no_answer", "The provider gave no answer to the events before this one."))
+        await _postpone(services, platform, waiting, reason)
+
+
+async def _handle_alone(services: Services, platform: PlatformId, provider: Provider, event: StoredEvent) -> bool:
+    """True when the provider was silent. Whatever is wrong with an event stays with it."""
     try:
         await _apply(services, platform, provider, [event])
     except Unavailable:
         raise
-    except _BAD as error:
+    except Exception as error:
         await _postpone(services, platform, [event], error)
+        return _is_away(error)
+    return False
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the provider gave no answer at all; one that we do not understand is a matter of its event alone."""
+    if not isinstance(error, Unknown):
+        return False
+    status = error.failure.status
+    return status is None or status >= 500 or status == 429
 
 
 async def _postpone(services: Services, platform: PlatformId, events: Sequence[StoredEvent], error: Exception) -> None:
-    reason = f"{type(error).__name__}: {error}"
+    """Notes why, and when to try again; an event is never given up while it is the provider that does not answer."""
+    reason = errors.told(error)
     log.error("events not handled", ids=[event.id for event in events[:5]], count=len(events), error=reason)
+    most = inbox.ATTEMPTS_MAX - 1 if isinstance(error, Unknown) else inbox.ATTEMPTS_MAX
     async with services.db.write(platform) as scope:
         for event in events:
-            await inbox.mark_failed(scope, event.id, reason, inbox.retry_at(scope.now, event.attempts))
+            at = inbox.retry_at(scope.now, min(event.attempts, most))
+            await inbox.mark_failed(scope, event.id, reason, at)
 
 
 async def _apply(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> None:

@@ -52,9 +52,15 @@ Fact = ChargeSucceeded | PaymentChanged | FundsAvailable | AccountChanged | Payo
 
 
 def fact_of(event: ProviderEvent) -> Fact | None:
-    """The fact in an event; None when it tells nothing that we act upon (another account's own payout, say)."""
+    """The fact in an event; None when it tells nothing that we act upon (another account's own payout, say).
+
+    Payments and charges are the platform's own: what a connected account charges is its own business, whatever transfer
+    group it names.
+    """
     thing = event.object
     match event.type:
+        case name if name.startswith(("payment_intent.", "charge.")) and event.account is not None:
+            return None
         case "payment_intent.succeeded":
             return ChargeSucceeded(
                 payment_id=thing["id"],
