@@ -1,9 +1,10 @@
 """Sellers' accounts are brought up to date though answers and events were lost."""
 
+import pytest
 from tests.market.market import Market
 
 from marketbill.provider.intent import CALLER_LEASE
-from marketbill.sellers.upkeep import NEWS_WITHIN, keep_up_sellers
+from marketbill.sellers.upkeep import _STALE, NEWS_WITHIN, keep_up_sellers
 
 CALL = "POST /v2/core/accounts"
 
@@ -31,3 +32,23 @@ async def test_news_that_never_came_are_asked_for(market: Market) -> None:
     await keep_up_sellers(market.machine.services, market.platform)
 
     assert (await market.seller_row("A")).transfers == "ACTIVE"
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_an_account_that_cannot_be_read_does_not_keep_the_others_waiting(
+    market: Market, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("marketbill.sellers.upkeep._STALE", _STALE.limit(1))
+    for name in ("Gone", "A"):
+        await market.seller(name, onboard=None)
+    market.machine.endpoint.holding = True
+    await market.onboard("A")
+    gone = (await market.seller_row("Gone")).provider_account
+    market.machine.line.refuse(f"GET /v1/accounts/{gone}", status=status)
+
+    await market.machine.shift(int(NEWS_WITHIN.total_seconds()) + 60)
+    for _ in range(2):
+        await keep_up_sellers(market.machine.services, market.platform)
+
+    assert (await market.seller_row("A")).transfers == "ACTIVE"
+    assert market.machine.line.count(f"GET /v1/accounts/{gone}") == 1
