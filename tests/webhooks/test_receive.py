@@ -1,7 +1,9 @@
 """Webhooks at the door: only what the provider signed just now for this platform comes in, and only once."""
 
+import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -9,12 +11,13 @@ from tests.market.endpoint import Delivery
 from tests.market.machine import Machine
 from tests.market.market import Market
 
+from marketbill.errors import Unavailable
 from marketbill.events.model import inbox_event, outbox_message
 from marketbill.ids import PaymentId, PlatformId, new_id, public_id
 from marketbill.payments.model import payment
 from marketbill.provider.port import BadEvent, BadSignature
 from marketbill.sandbox.webhooks import signature
-from marketbill.webhooks.receive import ReceiveResult, UnknownEndpoint
+from marketbill.webhooks.receive import Receiver, ReceiveResult, UnknownEndpoint
 
 
 @pytest.fixture
@@ -209,3 +212,31 @@ async def test_a_charge_of_another_amount_is_never_booked(paid: Market) -> None:
     await machine.quiet()
 
     assert (await paid.books())["psp:pending", "EUR"] == 5000 - 100
+
+
+async def test_a_burst_that_is_too_long_is_sent_back_to_be_delivered_again(
+    paid: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, may_store, reached, store = paid.machine.endpoint, asyncio.Event(), asyncio.Event(), Receiver._store
+    events = [succeeded(paid).event | {"id": f"evt_burst_{number}"} for number in range(4)]
+    first, *more, last = [await endpoint.signed(paid.platform, event) for event in events]
+
+    async def slowly(self: Receiver, *batch: Any) -> set[str]:
+        reached.set()
+        await may_store.wait()
+        return await store(self, *batch)
+
+    monkeypatch.setattr("marketbill.webhooks.receive.WAITING_MAX", 2)
+    monkeypatch.setattr(Receiver, "_store", slowly)
+    received = [asyncio.create_task(endpoint.receive(first))]
+    await reached.wait()
+    received += [asyncio.create_task(endpoint.receive(delivery)) for delivery in more]
+    while endpoint.receiver is None or len(endpoint.receiver._waiting[paid.platform]) < len(more):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await endpoint.receive(last)
+    assert refused.value.retryable
+
+    may_store.set()
+    assert await asyncio.gather(*received) == [ReceiveResult.STORED] * 3
+    assert await endpoint.receive(last) is ReceiveResult.STORED

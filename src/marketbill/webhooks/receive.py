@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from marketbill.crypto import Vault
 from marketbill.db import Database
-from marketbill.errors import NotFound
+from marketbill.errors import NotFound, Unavailable
 from marketbill.events import inbox, outbox
 from marketbill.ids import PlatformId, public_id
 from marketbill.platforms.credentials import WebhookCredentials, webhook_credentials
@@ -24,6 +24,8 @@ __all__ = ["BadEvent", "BadSignature", "ReceiveResult", "Receiver", "UnknownEndp
 HANDLER = "handle_events"
 #: Deliveries written by one transaction.
 BATCH_MAX = 100
+#: Deliveries of one platform that wait to be written; more are refused, and the provider delivers them again.
+WAITING_MAX = 2_000
 #: Seconds for which the signing secrets are believed; a signature that does not fit has them read again.
 SECRETS_FRESH_SECONDS = 5.0
 _PLATFORMS_MAX = 10_000
@@ -67,8 +69,8 @@ class Receiver:
     ) -> ReceiveResult:
         """Stores an event, once, with the job that handles it. `now` is the machine's time, which dates signatures.
 
-        Raises UnknownEndpoint, BadSignature, BadEvent; Unavailable when the database is away, and then nothing is kept
-        and the provider must deliver again.
+        Raises UnknownEndpoint, BadSignature, BadEvent; Unavailable when the database is away or too many wait, and then
+        nothing is kept and the provider must deliver again.
         """
         credentials = await self._verified(platform, raw, signature_header, now)
         event = parse_event(raw)
@@ -76,6 +78,8 @@ class Receiver:
             raise BadEvent("The event is of another mode (live or test) than the platform's key.")
         if event.type not in HANDLED_TYPES:
             return ReceiveResult.IGNORED
+        if len(self._waiting.get(platform, ())) >= WAITING_MAX:
+            raise Unavailable("Too many events wait to be kept just now; deliver this one again.")
         waiting = _Waiting(event, raw)
         if platform in self._waiting:
             self._waiting[platform].append(waiting)
