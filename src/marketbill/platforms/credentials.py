@@ -96,7 +96,7 @@ async def provider_connect(
     _check_form(services, secret_key)
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
-            scope, actor=actor.id, operation="providerConnect", key=idempotency_key, body=body
+            scope, actor=actor.idempotency_scope, operation="providerConnect", key=idempotency_key, body=body
         )
     if claim.replay is not None:
         return PlatformAccount(**claim.replay)
@@ -116,16 +116,18 @@ async def provider_connect(
 
 
 async def renew_webhooks(services: Services, platform: PlatformId) -> bool:
-    """Registers our webhook endpoints again, for an API that moved to another PUBLIC_URL; False without credentials.
+    """Tells the provider of an API that moved to another PUBLIC_URL; False without credentials.
 
-    Raises ProviderUnavailable, ProviderRefused; what was kept stays then.
+    Our endpoints are given the new address, so that their secrets and what is still to be delivered stay; only when
+    they are not there are new ones registered. Raises ProviderUnavailable, ProviderRefused; what was kept stays then.
     """
     async with _one_at_a_time(services, platform) as scope:
         sealed = await scope.scalar(_SECRET_KEY, {"platform": platform})
         if sealed is None:
             return False
         secret_key = services.vault.decrypt(sealed, context=f"{platform}:provider_credential:secret_key")
-        await _register(services, scope, secret_key)
+        if not await services.provider(secret_key).move_webhook_endpoints(_endpoint(services, platform)):
+            await _register(services, scope, secret_key)
     return True
 
 
@@ -158,17 +160,21 @@ async def _one_at_a_time(services: Services, platform: PlatformId) -> AsyncGener
 
 async def _register(services: Services, scope: WriteScope, secret_key: str) -> PlatformAccount:
     provider = services.provider(secret_key)
-    url = f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', scope.platform)}"
     try:
         account = await provider.account()
         await _refuse_other_account(scope, account)
-        secrets = await provider.create_webhook_endpoints(url)
+        secrets = await provider.create_webhook_endpoints(_endpoint(services, scope.platform))
     except Refused as refusal:
         if refusal.failure.status == 401:
             raise InvalidInput("The provider does not know this secret key.", path=("secretKey",)) from None
         raise
     await _keep(services, scope, secret_key, account, secrets)
     return account
+
+
+def _endpoint(services: Services, platform: PlatformId) -> str:
+    """The address to which the provider delivers a platform's events."""
+    return f"{services.settings.public_url.rstrip('/')}/webhooks/stripe/{public_id('platform', platform)}"
 
 
 async def _refuse_other_account(scope: WriteScope, account: PlatformAccount) -> None:

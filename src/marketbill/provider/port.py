@@ -303,6 +303,13 @@ class Provider(Protocol):
         """Makes our two endpoints at `url`; those that were there before at the same address are replaced."""
         ...
 
+    async def move_webhook_endpoints(self, url: str) -> bool:
+        """Gives our two endpoints at another port of this computer the address `url`; False when they are not there.
+
+        Their signing secrets stay, and events that were not accepted yet are delivered to the new address.
+        """
+        ...
+
     async def list_events(
         self, types: Sequence[str], created_from: datetime, *, account_id: str | None = None, limit: int = 1000
     ) -> list[ProviderEvent]:

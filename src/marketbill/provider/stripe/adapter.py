@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         PayoutCreateParams,
         TransferCreateParams,
         WebhookEndpointCreateParams,
+        WebhookEndpointUpdateParams,
     )
     from stripe.params.v2.core import AccountCreateParams
 
@@ -108,6 +109,23 @@ class StripeProvider:
         for id in old:
             await self._call("delete", f"/v1/webhook_endpoints/{_path(id)}", dict)
         return secrets
+
+    async def move_webhook_endpoints(self, url: str) -> bool:
+        known = await self._list("/v1/webhook_endpoints", dict)
+        ours = [found for found in known if _same_place(found.get("url") or "", url)]
+        # What an endpoint does not tell is whether it is for connected accounts: their events show it.
+        wanted = {webhooks.of_connected(found.get("enabled_events") or ()): found for found in ours}
+        current = all(found.get("api_version") == API_VERSION for found in ours)
+        if len(ours) != 2 or len(wanted) != 2 or not current:
+            return False
+        for connect, found in wanted.items():
+            params: WebhookEndpointUpdateParams = {
+                "url": url,
+                "enabled_events": list(webhooks.CONNECT_TYPES if connect else webhooks.PLATFORM_TYPES),  # pyright: ignore[reportAssignmentType]
+                "disabled": False,
+            }
+            await self._call("post", f"/v1/webhook_endpoints/{_path(found['id'])}", dict, params)
+        return True
 
     async def list_events(
         self, types: Sequence[str], created_from: datetime, *, account_id: str | None = None, limit: int = 1000

@@ -38,6 +38,11 @@ TOLERANCE = timedelta(minutes=5)
 _HEADER_LENGTH_MAX = 2_000
 
 
+def of_connected(types: Sequence[str]) -> bool:
+    """Whether an endpoint of ours with these types is the one of the connected accounts."""
+    return not set(CONNECT_TYPES).isdisjoint(types)
+
+
 def verify_signature(raw: bytes, header: str | None, secrets: Sequence[str], now: datetime) -> int:
     """The index of the secret that signed the body. Raises BadSignature when none did, or at another time than now.
 
