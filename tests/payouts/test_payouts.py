@@ -20,9 +20,10 @@ from marketbill.payouts.payout import PayoutDraft, PayoutMismatch, execute_payou
 from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import Payout
+from marketbill.provider.port import Failure, Payout, Refused
 from marketbill.reconciliation.business import prove_payouts
 from marketbill.reconciliation.check import Verdict
+from marketbill.sellers import onboarding
 
 CALL = "POST /v1/payouts"
 NET = 4359
@@ -340,6 +341,43 @@ async def test_a_worker_whose_lease_runs_out_asks_for_nothing(funded: Market, mo
     await funded.machine.advance(days=4)
     assert (await funded.payout_row(requested.id)).status == "PAID"
     await funded.prove()
+
+
+async def test_a_defect_in_one_payout_ends_the_job_after_the_others(
+    funded: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested = [await funded.payout("A", amount) for amount in (1000, 1001, 1002)]
+    send, broken = payouts._send, asyncio.Event()
+
+    async def fail_once(*arguments: Any) -> Payout:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a defect")
+        return await send(*arguments)
+
+    monkeypatch.setattr(payouts, "_send", fail_once)
+    with pytest.raises(RuntimeError, match="a defect"):
+        await execute_payouts(funded.machine.services, funded.platform)
+
+    told_of = [(await funded.payout_row(row.id)).provider_payout is not None for row in requested]
+    assert sorted(told_of) == [False, True, True]
+
+
+async def test_a_payout_is_let_go_only_when_the_account_may_pay_out(funded: Market) -> None:
+    requested = await funded.payout("A", 4000)
+    account = (await funded.seller_row("A")).provider_account
+    machine, gate = funded.machine, onboarding.payout_gate(account)
+    async with machine.services.db.write(funded.platform) as scope:
+        [intent] = await claims.claim_due(scope, [payouts.CREATE_PAYOUT], 1)
+        refused = Refused(Failure(400, "payouts_not_allowed", "text"))
+        await intents.record_failure(scope, intent, refused, jitter=0, held_for=gate)
+        assert await claims.let_go(scope, onboarding.transfer_gate(account)) == 0
+
+    await onboarding.refresh(machine.services, funded.platform, [account])
+    await machine.quiet()
+
+    assert [one["amount"] for one in await made(funded)] == [4000]
+    assert (await funded.payout_row(requested.id)).provider_payout is not None
 
 
 @pytest.mark.parametrize("wait_seconds", [4 * 60, 25 * 3600], ids=["minutes later", "a day later"])

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.market.machine import FEE_RULE, Machine
@@ -15,6 +16,7 @@ from marketbill.payouts.transfer import execute_transfers
 from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.port import Failure, Refused
+from marketbill.sellers.onboarding import refresh
 
 CALL = "POST /v1/transfers"
 NET = 4359
@@ -80,6 +82,71 @@ async def test_a_capability_lost_after_planning_holds_the_transfer_until_it_is_b
     [row] = await market.transfers(payment)
     assert (row.status, row.reason) == ("SENT", None)
     assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_a_gate_that_is_open_already_holds_a_transfer_for_a_minute_only(market: Market) -> None:
+    """The provider refuses while our own row says ACTIVE: its news came while we asked, and none may follow."""
+    await market.seller("A")
+    payment = await released(market)
+    market.machine.endpoint.holding = True
+    await capability(market, "inactive")
+    await market.machine.shift(60)
+    await execute_transfers(market.machine.services, market.platform)
+    assert market.machine.line.count(CALL) == 2
+    assert (await market.seller_row("A")).transfers == "ACTIVE"
+
+    await capability(market, "active")
+    await market.machine.shift(5 * 60)
+    await execute_transfers(market.machine.services, market.platform)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+
+
+async def test_news_of_an_account_that_still_may_not_receive_wake_nothing(market: Market) -> None:
+    await market.seller("A")
+    payment = await released(market)
+    await capability(market, "inactive")
+    await market.machine.quiet()
+    assert (await market.seller_row("A")).transfers != "ACTIVE"
+    await market.machine.shift(60)
+    await execute_transfers(market.machine.services, market.platform)
+    asked = market.machine.line.count(CALL)
+
+    account = (await market.seller_row("A")).provider_account
+    for _ in range(3):
+        await refresh(market.machine.services, market.platform, [account])
+        await execute_transfers(market.machine.services, market.platform)
+    assert market.machine.line.count(CALL) == asked
+
+    await capability(market, "active")
+    await market.machine.quiet()
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    await market.prove()
+
+
+async def test_a_defect_in_one_call_does_not_lose_what_the_others_did(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await market.seller("A")
+    await released(market)
+    await released(market, price=6000)
+    await market.machine.shift(60)
+    send, broken = transfers._send, asyncio.Event()
+
+    async def fail_once(*arguments: Any) -> Any:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a defect")
+        return await send(*arguments)
+
+    monkeypatch.setattr(transfers, "_send", fail_once)
+    with pytest.raises(RuntimeError, match="a defect"):
+        await execute_transfers(market.machine.services, market.platform)
+
+    assert sorted(row.status for row in await market.transfers()) == ["PENDING", "SENT"]
+    await market.machine.advance(seconds=4 * 60)
+    assert [row.status for row in await market.transfers()] == ["SENT", "SENT"]
     await market.prove()
 
 

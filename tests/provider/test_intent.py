@@ -158,6 +158,15 @@ async def test_what_nobody_lets_go_is_tried_after_a_week(db: Database, platform:
     assert len(await claimed(db, platform, later=timedelta(days=7))) == 1
 
 
+async def test_what_seems_free_already_is_tried_in_a_minute(db: Database, platform: PlatformId) -> None:
+    await opened(db, platform)
+    [first] = await claimed(db, platform)
+    async with db.write(platform) as scope:
+        await intents.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1", seems_free=True)
+    assert await claimed(db, platform, later=timedelta(seconds=59)) == []
+    assert len(await claimed(db, platform, later=timedelta(seconds=61))) == 1
+
+
 async def test_a_decline_is_final_and_keeps_the_payment_of_the_provider(db: Database, platform: PlatformId) -> None:
     intent = await opened(db, platform, send_now=True)
     declined = Declined(Failure(402, "card_declined", "text", decline_code="lost_card", payment_id="pi_1"))

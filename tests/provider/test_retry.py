@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketbill.provider.port import Declined, Failure, ProviderError, Refused, Unknown
-from marketbill.provider.retry import Action, Decision, decide
+from marketbill.provider.retry import Action, Decision, decide, held_for_at_most
 
 
 def refused(code: str | None, status: int = 400) -> Refused:
@@ -50,6 +50,12 @@ def test_waits_double_up_to_a_limit_and_end() -> None:
     assert waits == [timedelta(seconds=seconds) for seconds in (5, 10, 20, 640, 900)]
     assert decide(error, attempts=39, jitter=0).after == timedelta(minutes=15)
     assert decide(error, attempts=40, jitter=0) == Decision(Action.GIVE_UP, same_key=True)
+
+
+@pytest.mark.parametrize(("attempts", "minutes"), [(0, 1), (1, 1), (2, 2), (6, 32), (7, 60), (10_000, 60)])
+def test_what_seems_free_is_tried_within_the_hour(attempts: int, minutes: int) -> None:
+    assert held_for_at_most(attempts, seems_free=True) == timedelta(minutes=minutes)
+    assert held_for_at_most(attempts, seems_free=False) == timedelta(days=7)
 
 
 @given(

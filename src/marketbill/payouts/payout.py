@@ -38,6 +38,7 @@ from marketbill.provider.port import (
 from marketbill.provider.retry import Action
 from marketbill.provider.stripe.units import payable_part, to_stripe_payout
 from marketbill.sellers import seller as sellers
+from marketbill.sellers.onboarding import open_gates, payout_gate
 from marketbill.services import Services
 
 CREATE_PAYOUT = "create_payout"
@@ -127,7 +128,11 @@ async def execute_payouts(services: Services, platform: PlatformId) -> None:
         if provider is None:
             return
         gate = asyncio.Semaphore(CALLS_MAX)
-        await asyncio.gather(*(_execute(services, platform, provider, intent, gate) for intent in claimed))
+        executed = (_execute(services, platform, provider, intent, gate) for intent in claimed)
+        # All of them end before one's error ends the job.
+        for ended in await asyncio.gather(*executed, return_exceptions=True):
+            if ended is not None:
+                raise ended
         if len(claimed) < BATCH_MAX:
             return
 
@@ -188,13 +193,16 @@ async def _execute(
 
 async def _record_failure(services: Services, platform: PlatformId, intent: Intent, error: ProviderError) -> None:
     """The money goes back on a definite answer only: without one the payout may have been made."""
+    account = intent.request["account_id"]
+    gate = payout_gate(account)
     async with services.db.write(platform) as scope:
         decision = await intents.record_failure(
             scope,
             intent,
             error,
             jitter=random.random(),
-            held_for=intent.request["account_id"],
+            held_for=gate,
+            seems_free=gate in await open_gates(scope, [account]),
             revivable=isinstance(error, Unknown),
         )
         if decision is None:

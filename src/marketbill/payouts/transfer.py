@@ -7,7 +7,7 @@ between leaves claimed intents; when their lease is over they are looked up at t
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider,
 from marketbill.provider.retry import Action
 from marketbill.provider.stripe.units import transferable_part
 from marketbill.sellers.model import seller
+from marketbill.sellers.onboarding import open_gates, transfer_gate
 from marketbill.services import Services
 
 CREATE_TRANSFER = "create_transfer"
@@ -140,8 +141,10 @@ async def execute_transfers(services: Services, platform: PlatformId) -> None:
             claimed = await claims.claim_due(scope, [CREATE_TRANSFER], CLAIM_MAX)
             provider = await provider_of(services, scope) if claimed else None
         if provider is not None:
-            results = await _ask_all(services, platform, provider, claimed)
+            results, defects = await _ask_all(services, platform, provider, claimed)
             await _record(services, platform, results)
+            if defects:
+                raise defects[0]
         if not planned and not woken and len(claimed) < CLAIM_MAX:
             return
 
@@ -258,8 +261,8 @@ def _row(
 
 async def _ask_all(
     services: Services, platform: PlatformId, provider: Provider, claimed: Sequence[Intent]
-) -> list[_Done | _Failed]:
-    """Asks for each of them; those whose lease ran out are left to whoever claims them next."""
+) -> tuple[list[_Done | _Failed], list[BaseException]]:
+    """Asks for each of them, also when one meets a defect; those whose lease ran out are left to whoever is next."""
     gate = asyncio.Semaphore(CALLS_MAX)
 
     async def ask(intent: Intent) -> _Done | _Failed | None:
@@ -271,8 +274,9 @@ async def _ask_all(
             except PROVIDER_ERRORS as error:
                 return _Failed(intent, error)
 
-    results = await asyncio.gather(*(ask(intent) for intent in claimed))
-    return [result for result in results if result is not None]
+    ended = await asyncio.gather(*(ask(intent) for intent in claimed), return_exceptions=True)
+    results = [one for one in ended if isinstance(one, _Done | _Failed)]
+    return results, [one for one in ended if isinstance(one, BaseException)]
 
 
 async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Transfer:
@@ -307,16 +311,19 @@ async def _record(services: Services, platform: PlatformId, results: Sequence[_D
     done = [result for result in results if isinstance(result, _Done)]
     failed = [result for result in results if isinstance(result, _Failed)]
     async with services.db.write(platform) as scope:
-        for failure in failed:
-            await _record_failure(scope, failure)
+        if failed:
+            gates = await open_gates(scope, {failure.intent.request["destination"] for failure in failed})
+            for failure in failed:
+                await _record_failure(scope, failure, gates)
         if done:
             await _record_done(scope, done)
 
 
-async def _record_failure(scope: WriteScope, failure: _Failed) -> None:
+async def _record_failure(scope: WriteScope, failure: _Failed, open_now: Collection[str]) -> None:
     intent = failure.intent
+    gate = transfer_gate(intent.request["destination"])
     decision = await intents.record_failure(
-        scope, intent, failure.error, jitter=random.random(), held_for=intent.request["destination"]
+        scope, intent, failure.error, jitter=random.random(), held_for=gate, seems_free=gate in open_now
     )
     if decision is None:
         return

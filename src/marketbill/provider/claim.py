@@ -1,7 +1,7 @@
 """Claiming: one worker at a time holds an intent, by a lease, and asks the provider only while the lease is his.
 
 A worker that was held up (a stalled machine, a slow provider) finds its lease over: it asks for nothing more
-(`check_lease`), and the failures it records do not count (`attempts` is the fencing token). Success counts from anybody.
+(`check_lease`), and a failure it records does not count (`attempts` is the fencing token). Success counts from anybody.
 """
 
 from collections.abc import Collection

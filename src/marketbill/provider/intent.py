@@ -20,7 +20,7 @@ from marketbill.ids import new_id, public_id
 from marketbill.prepared import prepared
 from marketbill.provider.model import provider_intent
 from marketbill.provider.port import Declined, ProviderError, Refused, Unknown
-from marketbill.provider.retry import HELD_LONGEST, Action, Decision, decide
+from marketbill.provider.retry import Action, Decision, decide, held_for_at_most
 
 T = TypeVar("T")
 #: A caller that asks at once has this long before a sweeper takes over.
@@ -277,12 +277,14 @@ async def record_failure(
     *,
     jitter: float,
     held_for: str | None = None,
+    seems_free: bool = False,
     revivable: bool = True,
 ) -> Decision | None:
     """Records what the retry table says about `error` and gives the decision.
 
     Gives None, and records nothing, when the intent has ended or another worker has taken it over meanwhile.
-    `held_for` names what a HOLD waits for (the seller's provider account); after a week the intent is tried anyway.
+    `held_for` names what a HOLD waits for (a gate of the seller's provider account); after a week the intent is tried
+    anyway, and much sooner where that `seems_free` already: its news may have come before there was a HOLD to end.
     Where the caller undoes what the intent was for when we give up, the intent is not `revivable`.
     """
     decision = decide(error, attempts=intent.attempts, jitter=jitter)
@@ -292,7 +294,8 @@ async def record_failure(
         case Decision(action=Action.AGAIN, after=timedelta() as after):
             recorded = await postpone(scope, intent, error, retry_at=scope.now + after)
         case Decision(action=Action.HOLD):
-            recorded = await postpone(scope, intent, error, retry_at=scope.now + HELD_LONGEST, held_for=held_for)
+            retry_at = scope.now + held_for_at_most(intent.attempts, seems_free=seems_free)
+            recorded = await postpone(scope, intent, error, retry_at=retry_at, held_for=held_for)
         case Decision(action=Action.FINAL):
             recorded = await record_refusal(scope, intent, error)
         case _ if not revivable:

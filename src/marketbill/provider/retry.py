@@ -70,6 +70,9 @@ BY_STATUS: dict[int, Rule] = {
 }
 #: Wait for an account at most until somebody looks: an account that never changes must not hide the money.
 HELD_LONGEST = timedelta(days=7)
+#: Where the account seems to be free by now (its news came while we asked), it is tried again after this, doubling.
+FREE_FIRST = timedelta(minutes=1)
+FREE_LONGEST = timedelta(hours=1)
 
 
 def decide(error: ProviderError, *, attempts: int, jitter: float) -> Decision:
@@ -88,6 +91,13 @@ def decide(error: ProviderError, *, attempts: int, jitter: float) -> Decision:
         return Decision(Action.GIVE_UP, rule.same_key)
     wait = min(rule.first * 2 ** min(max(attempts, 1) - 1, 30), rule.longest)
     return Decision(Action.AGAIN, rule.same_key, after=wait + wait * int(jitter * 250) // 1000)
+
+
+def held_for_at_most(attempts: int, *, seems_free: bool) -> timedelta:
+    """How long a HOLD after attempt number `attempts` waits at most for news of its account."""
+    if not seems_free:
+        return HELD_LONGEST
+    return min(FREE_FIRST * 2 ** min(max(attempts, 1) - 1, 30), FREE_LONGEST)
 
 
 def _by_status(failure: Failure, otherwise: Rule) -> Rule:

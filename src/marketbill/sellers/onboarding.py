@@ -5,7 +5,7 @@ The provider's state is read from the provider itself, never from an event's pay
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from marketbill.prepared import prepared
 from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, Provider
+from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, CapabilityState, Provider
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
 from marketbill.text import check_usable
@@ -32,6 +32,8 @@ _BY_ACCOUNTS = select(table).where(
     table.c.platform_id == bindparam("platform"),
     table.c.provider_account == bindparam("accounts", type_=ARRAY(Text)).any_(),
 )
+# By id, and before any other row is locked: so that those who read the gates and those who write them wait in line.
+_GATES = _BY_ACCOUNTS.order_by(table.c.id).with_for_update(read=True)
 _THIS = (table.c.platform_id == bindparam("platform")) & (table.c.id == bindparam("seller"))
 _STATE = {
     "transfers": bindparam("new_transfers"),
@@ -127,29 +129,58 @@ async def make_account(services: Services, platform: PlatformId, opening: Openin
         )
 
 
+def transfer_gate(account: str) -> str:
+    """What a transfer is held for (`provider.intent`) that the account may not receive."""
+    return f"transfers:{account}"
+
+
+def payout_gate(account: str) -> str:
+    """What a payout is held for that the account may not make."""
+    return f"payouts:{account}"
+
+
+async def open_gates(scope: WriteScope, accounts: Collection[str]) -> set[str]:
+    """The gates of these accounts that are open as far as we know. They stay so until the end of the transaction:
+    whoever holds something for a gate that is not among them will be let go by `refresh`."""
+    rows = await scope.rows(_GATES, {"platform": scope.platform, "accounts": list(accounts)})
+    transfers = {transfer_gate(row.provider_account) for row in rows if row.transfers == CapabilityState.ACTIVE}
+    return transfers | {payout_gate(row.provider_account) for row in rows if row.payouts_enabled}
+
+
 async def refresh(services: Services, platform: PlatformId, accounts: Iterable[str]) -> None:
-    """Reads these provider accounts and records what they may do now. Transfers that waited for it are woken.
+    """Reads these provider accounts and records what they may do now. What waited for just that is woken.
 
     Raises Unknown when the provider cannot be reached; nothing is recorded then.
     """
     async with services.db.read(platform) as scope:
-        rows = await scope.rows(_BY_ACCOUNTS, {"platform": platform, "accounts": list(accounts)})
+        found = await scope.rows(_BY_ACCOUNTS, {"platform": platform, "accounts": list(accounts)})
         provider = await provider_of(services, scope)
         read_at = scope.now
+    rows = sorted(found, key=lambda row: row.id)
     gate = asyncio.Semaphore(CALLS_MAX)
 
     async def read(row: Row[Any]) -> Account:
         async with gate:
             return await provider.retrieve_account(row.provider_account)
 
-    states = await asyncio.gather(*(read(row) for row in rows))
+    states: list[Account] = []
+    for state in await asyncio.gather(*(read(row) for row in rows), return_exceptions=True):
+        if isinstance(state, BaseException):
+            raise state
+        states.append(state)
     async with services.db.write(platform) as scope:
         for row, state in zip(rows, states, strict=True):
             values = {"platform": platform, "seller": row.id, "read_at": read_at, "now": scope.now, **_values(state)}
             await scope.run(_REFRESHED, values)
-            await claims.let_go(scope, row.provider_account)
-        if rows:
+        # After all the sellers are locked, so that nobody waits in a circle with `open_gates`.
+        ready = [state.id for state in states if state.may_transfer is CapabilityState.ACTIVE]
+        for account in ready:
+            await claims.let_go(scope, transfer_gate(account))
+        let_go = [await claims.let_go(scope, payout_gate(state.id)) for state in states if state.may_pay_out]
+        if ready:
             await outbox.enqueue(scope, "execute_transfers", str(platform))
+        if any(let_go):
+            await outbox.enqueue(scope, "execute_payouts", str(platform))
 
 
 async def _account(services: Services, platform: PlatformId, seller_id: SellerId) -> tuple[Row[Any], Provider]:
