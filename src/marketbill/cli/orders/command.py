@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -17,10 +17,13 @@ from rich.table import Table
 from marketbill.cli import terminal
 from marketbill.cli.failure import FAILED, CommandRefused, WrongUse
 from marketbill.cli.joining import joined, platform_named
-from marketbill.cli.orders.file import Columns, FileOrder, OrderFile, Reject, read_orders, write_rejects
+from marketbill.cli.orders.file import Columns, OrderFile, Reject, check_rejects, read_orders, write_rejects
+from marketbill.cli.orders.outcome import Outcome
 from marketbill.cli.orders.progress import Bars
-from marketbill.cli.orders.run import OrderRun, Outcome, Terms
-from marketbill.demo.sandbox import SandboxControl
+from marketbill.cli.orders.run import OrderRun, Terms
+from marketbill.cli.terminal import counted
+from marketbill.demo.sandbox import SandboxControl, SandboxUnreachable
+from marketbill.errors import Unavailable
 from marketbill.money import display
 
 _AT_ONCE_MAX = 64
@@ -69,26 +72,24 @@ def import_orders(
         order_column, item_column, product_column, seller_column, price_column, freight_column or None, currency_column
     )
     read = read_orders(file, columns, encoding=encoding)
+    place = rejects or Path(f"{file.name}.rejects.csv")
+    check_rejects(place, file)
     terms = Terms(rate, seller_country.upper() if seller_country else None, at_once, float(patience))
     started = time.monotonic()
     console = terminal.console()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(_run(read, terms, platform=platform, data=data, console=console))
     rejected = [*read.rejects, *(Reject(row, reason) for order, reason in outcome.refused for row in order.rows)]
-    place = rejects or Path(f"{file.name}.rejects.csv")
     if rejected:
         write_rejects(place, read.header, rejected)
     _summary(console, read, outcome, rejected, seconds=time.monotonic() - started)
     if rejected:
-        console.print(f"{len(rejected)} rows were rejected: {place} has their lines and reasons.")
-    for stage, count in outcome.waiting.items():
-        until = f" until {outcome.waiting_until:%Y-%m-%d %H:%M} UTC at the latest" if outcome.waiting_until else ""
-        console.print(f"{count} orders wait: {stage}{until}.")
+        were = "1 row was" if len(rejected) == 1 else f"{len(rejected):,} rows were"
+        console.print(f"{were} rejected: {place} has the lines and reasons.", soft_wrap=True)
+    for line in _waiting(outcome):
+        console.print(line, soft_wrap=True)
     if outcome.stuck:
-        stages = ", ".join(f"{count} {stage}" for stage, count in outcome.stuck.items())
-        raise CommandRefused(
-            f"nothing moved for {patience} seconds: {stages}; are worker and relay running? See `marketbill verify`"
-        )
+        raise CommandRefused(_stuck(outcome, patience))
     return FAILED if not read.orders else 0
 
 
@@ -101,7 +102,28 @@ async def _run(read: OrderFile, terms: Terms, *, platform: str | None, data: Pat
         sandbox_url = services.settings.provider_base_url
         onboarding = await stack.enter_async_context(SandboxControl(sandbox_url)) if sandbox_url else None
         bars = stack.enter_context(Bars(console))
-        return await OrderRun(services, id, terms, progress=bars, onboarding=onboarding).run(read.orders)
+        run = OrderRun(services, id, terms, progress=bars, onboarding=onboarding)
+        try:
+            return await run.run(read.orders)
+        except (Unavailable, SandboxUnreachable) as away:
+            raise CommandRefused(f"{str(away).rstrip('.')}: run it again; what was done is skipped") from away
+
+
+def _waiting(outcome: Outcome) -> Iterator[str]:
+    for stage, count in outcome.waiting.most_common(_REASONS_SHOWN_MAX):
+        until = outcome.waiting_until.get(stage)
+        waits = "order waits" if count == 1 else "orders wait"
+        yield f"{count:,} {waits}: {stage}{f' until {until:%Y-%m-%d %H:%M} UTC at the latest' if until else ''}."
+    if len(outcome.waiting) > _REASONS_SHOWN_MAX:
+        yield f"... and {counted(len(outcome.waiting) - _REASONS_SHOWN_MAX, 'kind')} more."
+
+
+def _stuck(outcome: Outcome, patience: int) -> str:
+    stages = [f"{count} {stage}" for stage, count in outcome.stuck.most_common(_REASONS_SHOWN_MAX)]
+    if len(outcome.stuck) > _REASONS_SHOWN_MAX:
+        stages.append(f"and {counted(len(outcome.stuck) - _REASONS_SHOWN_MAX, 'kind')} more")
+    hint = f"nothing moved for {patience} seconds: are worker and relay running? " if outcome.workers_idle else ""
+    return f"money is stuck: {', '.join(stages)}; {hint}See `marketbill verify`"
 
 
 def _summary(
@@ -118,7 +140,7 @@ def _summary(
         ("Orders left to the workers", f"{outcome.left_to_workers:,}"),
         ("Sellers made", f"{outcome.sellers_created:,}"),
         ("Orders transferred to their sellers", f"{outcome.transferred:,}"),
-        *((f"Sold in {currency}", amount) for currency, amount in _sold(read.orders, outcome)),
+        *((f"Sold in {currency}", display(amount, currency)) for currency, amount in sorted(outcome.sold.items())),
         ("Seconds", f"{seconds:,.1f}"),
         ("Orders a second", f"{outcome.created / seconds:,.1f}" if outcome.created else "-"),
     ]
@@ -128,15 +150,8 @@ def _summary(
     reasons = Counter(reject.reason for reject in rejected)
     for reason, count in reasons.most_common(_REASONS_SHOWN_MAX):
         console.print(f"  {count} x {reason}", markup=False, highlight=False)
-
-
-def _sold(orders: Sequence[FileOrder], outcome: Outcome) -> list[tuple[str, str]]:
-    refused = {order.id for order, _ in outcome.refused}
-    totals: Counter[str] = Counter()
-    for order in orders:
-        if order.id not in refused:
-            totals[order.currency] += order.total
-    return [(currency, display(amount, currency)) for currency, amount in sorted(totals.items())]
+    if len(reasons) > _REASONS_SHOWN_MAX:
+        console.print(f"  ... and {counted(len(reasons) - _REASONS_SHOWN_MAX, 'kind')} more")
 
 
 def _rate(text: str) -> Decimal:

@@ -18,6 +18,7 @@ CELL_LENGTH_MAX = 10_000
 ORDER_ROWS_MAX = 100
 ID_LENGTH_MAX = 100
 _REJECT_COLUMNS = ("line", "reason")
+_OTHER_DELIMITERS = (";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,22 @@ def read_orders(path: Path, columns: Columns, *, encoding: str = "utf-8") -> Ord
         raise CommandRefused(f"{encoding!r} is not an encoding: write utf-8, latin-1 or cp1252") from None
 
 
+def check_rejects(place: Path, source: Path) -> None:
+    """Raises CommandRefused when rejected rows could not be written there; said before anything is paid."""
+    if place.exists() and place.samefile(source):
+        raise CommandRefused(f"{place} is the file to import: name another one for its rejects with --rejects")
+    existed = place.exists()
+    try:
+        with place.open("a"):
+            pass
+    except OSError as error:
+        raise CommandRefused(
+            f"rejected rows cannot be written to {place} ({error.strerror}): name another file with --rejects"
+        ) from None
+    if not existed:
+        place.unlink()
+
+
 def write_rejects(path: Path, header: Sequence[str], rejects: Sequence[Reject]) -> None:
     """Writes the rejected rows with their lines and reasons first; corrected, the file can be imported as it is."""
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -168,6 +185,11 @@ def _rows(path: Path, file: Iterator[str]) -> Iterator[FileRow]:
 
 def _places(path: Path, header: tuple[str, ...], columns: Columns) -> dict[str, int]:
     missing = [name for name in columns.named() if name not in header]
+    if len(header) == 1 and (mark := next((mark for mark in _OTHER_DELIMITERS if mark in header[0]), None)):
+        raise CommandRefused(
+            f"{path}: its columns are separated by {mark!r}, but a CSV file has commas: save it with commas as the"
+            " delimiter"
+        )
     if missing:
         raise CommandRefused(
             f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(header)[:300]}:"

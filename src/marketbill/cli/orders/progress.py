@@ -1,12 +1,20 @@
 """The bars of an import: how many, how fast, how long still."""
 
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 _NAMES = {"sellers": "Sellers made", "orders": "Orders paid", "transferred": "Settled, split, transferred"}
+
+
+class Steps(Protocol):
+    """Three bars; the total of each is told first."""
+
+    def start(self, bar: str, total: int) -> None: ...
+
+    def step(self, bar: str, by: int = 1) -> None: ...
 
 
 class Rate(ProgressColumn):
