@@ -187,7 +187,7 @@ async def test_an_order_that_is_refused_is_told_with_its_reason_and_the_rest_goe
     outcome = await imported(market, read)
     [(order, reason)] = outcome.refused
     assert order.id == "small"
-    assert "minimum" in reason
+    assert "at least" in reason
     assert outcome.transferred == 1
     await prove(market)
 
@@ -197,7 +197,7 @@ async def test_an_order_that_was_refused_is_paid_once_it_is_corrected(market: Ma
         outcome = await imported(market, orders(tmp_path, f"o1,1,p,s,{amount},0,EUR"))
         [(_, reason)] = outcome.refused
         assert reason.startswith("the payment was failed: ")
-        assert "minimum" in reason
+        assert "at least" in reason
         assert (outcome.created, outcome.sold) == (0, {})
     outcome = await imported(market, orders(tmp_path, "o1,1,p,s,10.00,0,EUR"))
     assert (outcome.created, outcome.transferred, outcome.refused) == (1, 1, [])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from marketbill.cli.failure import CommandRefused
-from marketbill.cli.orders.file import Columns, OrderItem, read_orders, write_rejects
+from marketbill.cli.orders.file import Columns, OrderItem, check_rejects, read_orders, write_rejects
 
 COLUMNS = Columns("order_id", "order_item_id", "product_id", "seller_id", "price", "freight", "currency")
 HEADER = "order_id,order_item_id,product_id,seller_id,shipping_limit_at,price,freight,currency\n"
@@ -158,3 +158,26 @@ def test_the_rejects_file_can_be_corrected_and_imported(tmp_path: Path) -> None:
     assert [row["order_id"] for row in rows] == ["o2", "short"]
     place.write_text(place.read_text().replace(",x,", ",9.00,"))
     assert [order.id for order in read_orders(place, COLUMNS).orders] == ["o2"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_delimiter_is_named(tmp_path: Path, mark: str) -> None:
+    file = written(tmp_path, "o1;1;p", header=HEADER.replace(",", mark))
+    with pytest.raises(CommandRefused, match="separated by") as refused:
+        read_orders(file, COLUMNS)
+    assert repr(mark) in str(refused.value)
+
+
+def test_a_place_for_rejects_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    source = written(tmp_path, "o1,1,p")
+    fresh, kept = tmp_path / "fresh.csv", tmp_path / "kept.csv"
+    kept.write_text("of an earlier run")
+    check_rejects(fresh, source)
+    check_rejects(kept, source)
+    assert not fresh.exists()
+    assert kept.read_text() == "of an earlier run"
+    for place in (tmp_path / "missing" / "rejects.csv", tmp_path):
+        with pytest.raises(CommandRefused, match="--rejects"):
+            check_rejects(place, source)
+    with pytest.raises(CommandRefused, match="is the file to import"):
+        check_rejects(source, source)
