@@ -104,7 +104,12 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     async with services.db.write(platform) as scope:
         id = PaymentId(new_id())
         claim = await idempotency.claim(
-            scope, actor=actor.idempotency_scope, operation="paymentCreate", key=idempotency_key, body=draft.body(), begins=id
+            scope,
+            actor=actor.idempotency_scope,
+            operation="paymentCreate",
+            key=idempotency_key,
+            body=draft.body(),
+            begins=id,
         )
         if claim.replay is not None:
             return _answer(services, await load(scope, PaymentId(parse_id("payment", claim.replay["id"]))))
