@@ -128,6 +128,9 @@ def test_a_machine_is_used_killed_and_finds_everything_again(
     assert preview["paymentPreview"]["split"]["totals"]["sellerNet"]["decimal"] == "106.85"
     assert sale["paymentCreate"]["payment"]["status"] == "SUCCEEDED"
     assert (data / "api-keys.json").stat().st_mode & 0o777 == 0o600
+    keys = json.loads((data / "api-keys.json").read_text())
+    assert set(keys) == {"BOOTSTRAP", "OPERATOR", "OPERATOR_READONLY", "SERVICE", "SELLER", "BUYER"}
+    assert f"OPERATOR_READONLY {keys['OPERATOR_READONLY']}" in ups[0].text
 
     orders = tmp_path / "orders.csv"
     rows = [f"o{number},1,p{number},s{number % 5},{number + 1}.50,2.00,EUR" for number in range(60)]
@@ -149,6 +152,7 @@ def test_a_machine_is_used_killed_and_finds_everything_again(
 
     ups.append(Up(data, environment, "second"))
     ups[1].ready()
+    assert json.loads((data / "api-keys.json").read_text())["OPERATOR_READONLY"] == keys["OPERATOR_READONLY"]
     for _ in range(2):
         done = command(environment, *arguments, folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
