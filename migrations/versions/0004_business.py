@@ -120,8 +120,8 @@ create index payment_awaiting_news_idx on payment (platform_id, updated_at, crea
   where provider_payment is not null
     and status in ('REQUIRES_PAYMENT_METHOD', 'REQUIRES_ACTION', 'PROCESSING', 'DECLINED');
 select marketbill_protect('payment', 'select, insert, update');
-select marketbill_expose('payment', 'select (platform_id, status, provider_payment, created_at, updated_at, succeeded_at,
-  settled_at, available_on, available_at, release_on, released_at, transfers_planned_at)');
+select marketbill_expose('payment', 'select (platform_id, status, provider_payment, created_at, updated_at,
+  succeeded_at, settled_at, available_on, available_at, release_on, released_at, transfers_planned_at)');
 
 create table payment_line (
   platform_id uuid not null,
