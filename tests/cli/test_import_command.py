@@ -54,7 +54,7 @@ async def test_a_database_that_stays_away_says_how_to_go_on(
     market: Market, command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
-        raise Unavailable("The database cannot be reached just now.")
+        raise Unavailable("The database cannot be reached just now; try again in a moment.")
 
     monkeypatch.setattr(OrderRun, "run", away)
     ran = await asyncio.to_thread(command, "import-orders", written(tmp_path, "o1,1,p,s,1.00,0,EUR"))

@@ -106,7 +106,8 @@ async def _run(read: OrderFile, terms: Terms, *, platform: str | None, data: Pat
         try:
             return await run.run(read.orders)
         except (Unavailable, SandboxUnreachable) as away:
-            raise CommandRefused(f"{str(away).rstrip('.')}: run it again; what was done is skipped") from away
+            reason = str(away).split(";")[0].rstrip(".")
+            raise CommandRefused(f"{reason}: run it again; what was done is skipped") from away
 
 
 def _waiting(outcome: Outcome) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _stuck(outcome: Outcome, patience: int) -> str:
     if len(outcome.stuck) > _REASONS_SHOWN_MAX:
         stages.append(f"and {counted(len(outcome.stuck) - _REASONS_SHOWN_MAX, 'kind')} more")
     hint = f"nothing moved for {patience} seconds: are worker and relay running? " if outcome.workers_idle else ""
-    return f"money is stuck: {', '.join(stages)}; {hint}See `marketbill verify`"
+    return f"money is stuck: {', '.join(stages)}; {hint}See `marketbill stuck`"
 
 
 def _summary(
