@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from tests.market.machine import FEE_RULE, Machine
 from tests.market.market import Market
 
@@ -128,4 +129,20 @@ async def test_a_changed_rule_holds_for_new_sales_only(machine: Machine) -> None
     assert await payable_or_sent(market) == 5000 - 1000 - 210
     await machine.advance(days=22)
     assert await payable_or_sent(market) == 5000 - 1000 - 210 + 4359
+    await market.prove()
+
+
+async def test_no_hold_is_none_though_the_charge_was_recorded_a_moment_after_its_events(machine: Machine) -> None:
+    market = await open_market(machine, "CAPTURE", 0)
+    machine.endpoint.holding = True
+    sold = await market.pay(market.draft(market.line("A", 5000), card="pm_card_bypassPending"))
+    await machine.delivered()
+    # As when the worker's transaction began first and then waited for the one that records the provider's answer.
+    async with machine.services.db.write(market.platform) as scope:
+        await scope.run(text("update payment set succeeded_at = succeeded_at + interval '2 seconds'"))
+    machine.endpoint.holding = False
+    await machine.endpoint.deliver(machine.endpoint.kept)
+    await machine.quiet()
+
+    assert [transfer.status for transfer in await market.transfers(sold.payment.id)] == ["SENT"]
     await market.prove()

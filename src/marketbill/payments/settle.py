@@ -237,6 +237,8 @@ def _make_available(step: _Progress, now: datetime, *, already: bool = False) ->
 def _release(step: _Progress, now: datetime) -> None:
     values = step.values
     due = values["release_on"]
+    # The hold may have begun in a transaction that began after this one and committed before this one had its lock.
+    now = max(now, values["succeeded_at"] or now, values["delivered_at"] or now)
     if values["available_at"] is None or values["released_at"] is not None or due is None or due > now:
         return
     values["released_at"] = now
