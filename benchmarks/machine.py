@@ -14,7 +14,7 @@ from rich.console import Console
 
 from marketbill.embedded.stack import Stack
 
-console = Console()
+console = Console(width=132)
 RESULTS = Path(__file__).parent / "results"
 
 
