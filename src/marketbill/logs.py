@@ -56,12 +56,12 @@ def configure(level: str = "INFO", *, stream: TextIO | None = None, as_json: boo
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
-        processors=(
+        processors=[
             structlog.stdlib.filter_by_level,
             *before,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ),
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
