@@ -51,19 +51,25 @@ async def busy(market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
     return market
 
 
+async def statements(busy: Market, query: str, *, first: int) -> list[str]:
+    """The statements of one operation: of three runs the fewest, for a webhook may arrive while one of them runs."""
+    runs: list[list[str]] = []
+    for _ in range(3):
+        with busy.counting() as seen:
+            answer = await busy.operator.ask(query, first=first)
+        assert len(next(iter(answer.values()))["nodes"]) == first
+        runs.append(list(seen))
+    return min(runs, key=len)
+
+
 @pytest.mark.parametrize(("query", "most"), [(DEEP, 17), (BOOKS, 13)], ids=["payments", "books"])
 async def test_an_operation_takes_a_fixed_number_of_statements(
     busy: Market, query: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However slow the machine: verifying the key again would cost statements of its own.
     monkeypatch.setattr(services, "KEY_FRESH_SECONDS", 3600.0)
-    counts = {}
-    for first in (1, 3, 6):
-        await busy.operator.ask(query, first=first)  # the credential is remembered from here on
-        with busy.counting() as seen:
-            answer = await busy.operator.ask(query, first=first)
-        assert len(next(iter(answer.values()))["nodes"]) == first
-        counts[first] = len(seen)
+    await busy.operator.ask(query, first=1)  # the credential is remembered from here on
+    counts = {first: len(await statements(busy, query, first=first)) for first in (1, 3, 6)}
 
     assert counts[3] == counts[6], counts
     assert counts[1] <= counts[6] <= most, counts
@@ -72,8 +78,7 @@ async def test_an_operation_takes_a_fixed_number_of_statements(
 async def test_a_query_takes_one_transaction(busy: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "KEY_FRESH_SECONDS", 3600.0)
     await busy.operator.ask(DEEP, first=2)
-    with busy.counting() as seen:
-        await busy.operator.ask(DEEP, first=2)
+    seen = await statements(busy, DEEP, first=2)
 
     # Every transaction begins by reading its time.
     assert sum("test_clock" in statement for statement in seen) == 1
