@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Row, Select, Uuid, bindparam, exists, select
 from marketbill.actor import Actor
 from marketbill.db import Scope
 from marketbill.errors import NotFound
-from marketbill.ids import parse_id, public_id
+from marketbill.ids import parse_id
 from marketbill.paging import Page, PageRequest, newest_first
 from marketbill.payments.model import PaymentStatus, payment, payment_line, payment_share
 
@@ -86,16 +86,6 @@ async def lines_of(scope: Scope, actor: Actor, payments: Sequence[UUID]) -> dict
 async def shares_of(scope: Scope, actor: Actor, payments: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
     """What each seller has in each payment; a seller gets his own only."""
     return await _parts(scope, actor, _SHARES, payment_share.c.seller_id, payments)
-
-
-def own_trace(row: Row[Any], actor: Actor) -> dict[str, Any]:
-    """The explanation of a payment's split; a seller gets that of his own lines only."""
-    if actor.seller is None:
-        return row.trace
-    own = public_id("seller", actor.seller)
-    return row.trace | {
-        part: [item for item in row.trace[part] if item["seller_id"] == own] for part in ("lines", "sellers")
-    }
 
 
 def _visible(scope: Scope, actor: Actor) -> Select[Any]:

@@ -1,3 +1,0 @@
-from marketbill.actor import Actor, Role
-
-__all__ = ["Actor", "Role"]
