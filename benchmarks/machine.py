@@ -33,10 +33,15 @@ async def admin(stack: Stack) -> asyncpg.Connection:
     return await asyncpg.connect(stack.environment["DATABASE_ADMIN_URL"].replace("+asyncpg", ""))
 
 
+async def transfers_sent(connection: asyncpg.Connection) -> int:
+    """How many transfers the provider has taken."""
+    return await connection.fetchval("select count(*) from transfer where status = 'SENT'") or 0
+
+
 async def drained(connection: asyncpg.Connection, *, sales: int, deadline_s: float = 120) -> None:
     """Waits until this many sales are transferred. Raises TimeoutError."""
     async with asyncio.timeout(deadline_s):
-        while await connection.fetchval("select count(*) from transfer where status = 'SENT'") < sales:
+        while await transfers_sent(connection) < sales:
             await asyncio.sleep(0.05)
 
 
@@ -65,9 +70,9 @@ def resident_mib(pids: list[int]) -> float:
     return kib / 1024
 
 
-def save(name: str, figures: Any) -> None:
-    """Keeps the figures as JSON beside the benchmarks."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+def save(name: str, figures: Any, *, folder: Path = RESULTS) -> None:
+    """Keeps the figures as JSON, beside the benchmarks unless another folder is named."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
     path.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
     console.print(f"saved to {os.path.relpath(path)}")

@@ -15,7 +15,7 @@ from statistics import quantiles
 from typing import Any
 
 import asyncpg
-from machine import admin, console, drained, machine, resident_mib, save
+from machine import admin, console, drained, machine, resident_mib, save, transfers_sent
 from rich.table import Table
 
 from marketbill.demo.api import Api
@@ -75,14 +75,14 @@ async def measure(api: Api, market: Market, connection: asyncpg.Connection, *, c
             )
             waited.append((time.perf_counter() - begun) * 1000)
 
-    sent_before = await connection.fetchval("select count(*) from transfer where status = 'SENT'")
+    sent_before = await transfers_sent(connection)
     await connection.execute("select pg_stat_statements_reset()")
     begun = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
     took = time.perf_counter() - begun
     await drained(connection, sales=sent_before + 2 * sales)
-    statements, round_trips = await connection.fetchrow(_CALLS)
-    p50, p99, span = await connection.fetchrow(_BOOKED, f"bench-{callers}-%")
+    [(statements, round_trips)] = await connection.fetch(_CALLS)
+    [(p50, p99, span)] = await connection.fetch(_BOOKED, f"bench-{callers}-%")
     cuts = quantiles(waited, n=100)
     return Figures(
         callers,

@@ -18,6 +18,8 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
+from tests import wire
+from tests.wire_children import Children
 
 from marketbill import migrate
 from marketbill.embedded.postgres import EmbeddedPostgres
@@ -28,6 +30,7 @@ TEMPLATE = "marketbill_template"
 #: Serialises the making of the template by the workers of one run.
 _TEMPLATE_LOCK_KEY = 7_305_118_843
 _SERVER = pytest.StashKey["SharedServer"]()
+_CHILDREN = pytest.StashKey[Children]()
 
 # An example may be slow because the machine is busy; that is no failure.
 hypothesis.settings.register_profile("marketbill", deadline=None)
@@ -75,6 +78,35 @@ class PostgresServer:
         self._loop.close()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    folder = wire.folder_at_hand()
+    runs_workers = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+    if folder is not None and not runs_workers:
+        wire.watch_sandboxes()
+        config.stash[_CHILDREN] = Children(folder)
+
+
+@pytest.fixture(scope="session")
+def wire_children(request: pytest.FixtureRequest) -> Children | None:
+    """The programs that tests start, where the specification is at hand."""
+    return request.config.stash.get(_CHILDREN, None)
+
+
+@pytest.fixture(autouse=True)
+def published_wire(wire_children: Children | None) -> Iterator[None]:
+    """Every exchange with a sandbox, in any test, is as the provider published it; a finding fails the test.
+
+    That of a program which the test started counts too.
+    """
+
+    def taken() -> list[str]:
+        return wire.findings_taken() + (wire_children.findings_taken() if wire_children is not None else [])
+
+    taken()
+    yield
+    assert taken() == []
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist in the controlling process for each worker it starts."""
@@ -87,6 +119,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     server = config.stash.get(_SERVER, None)
     if server is not None:
         server.stop()
+    children = config.stash.get(_CHILDREN, None)
+    if children is not None:
+        children.close()
 
 
 @pytest.fixture(scope="session")

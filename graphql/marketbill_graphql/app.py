@@ -1,4 +1,4 @@
-"""The Starlette program: GraphQL, provider webhooks, health, explorer. Everything it needs is passed in."""
+"""The Starlette program: GraphQL, provider webhooks, health, metrics, explorer. Everything it needs is passed in."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ from marketbill.ids import PlatformId, parse_id
 from marketbill.platforms import keys
 from marketbill.services import Services
 from marketbill.webhooks.receive import BadSignature, Receiver, UnknownEndpoint
-from marketbill_graphql import downloads, explorer
+from marketbill_graphql import downloads, explorer, metrics
 from marketbill_graphql.endpoint import Authenticate, GraphQLEndpoint
 from marketbill_graphql.request_id import RequestId
 from marketbill_graphql.schema import build_schema
@@ -64,6 +64,7 @@ def create_app(
             Route("/health", _health),
             Route("/ready", _ready(services)),
             Route("/webhooks/stripe/{platform}", _stripe_webhook(services), methods=["POST"]),
+            *metrics.routes(services),
             *downloads.routes(services),
             *explorer.routes(),
         ],
@@ -108,9 +109,9 @@ def _stripe_webhook(services: Services) -> Callable[[Request], object]:
             raw = await read_bytes(request, limit=WEBHOOK_BYTES_MAX)
             platform = PlatformId(parse_id("platform", request.path_params["platform"]))
             signature = request.headers.get("stripe-signature", "")
-            await receiver.receive(platform, raw, signature, clock.now())
+            result = await receiver.receive(platform, raw, signature, clock.now())
         except BadRequest as error:
-            return JSONResponse({"error": error.message}, status_code=error.status)
+            return JSONResponse({"error": error.message}, status_code=error.status, headers=error.headers)
         except (UnknownEndpoint, NotFound):
             return JSONResponse({"error": "No such webhook endpoint."}, status_code=404)
         except BadSignature as refusal:
@@ -118,8 +119,9 @@ def _stripe_webhook(services: Services) -> Callable[[Request], object]:
             return JSONResponse({"error": refusal.message}, status_code=400)
         except Refusal as refusal:
             # Anything but 2xx makes the provider send the event again.
+            log.warning("webhook refused", reason=refusal.message)
             return JSONResponse({"error": refusal.message}, status_code=503 if refusal.retryable else 400)
-        return JSONResponse({"received": True})
+        return JSONResponse({"received": True, "result": result})
 
     return webhook
 

@@ -97,6 +97,17 @@ def window(*, list_name: str, first: int | None, after: str | None, last: int | 
     )
 
 
+def sorted_by(position: Position, *types: type) -> tuple[Any, ...]:
+    """The position's sort values. Raises InvalidInput when they are not of the types that the list is sorted by."""
+    if [type(value) for value in position.sort] != list(types):
+        raise bad_cursor()
+    return position.sort
+
+
+def bad_cursor() -> InvalidInput:
+    return InvalidInput("after is not a cursor of this list.", path=("after",), constraint="a cursor of this list")
+
+
 def page(
     rows: Sequence[Row],
     asked: Window,

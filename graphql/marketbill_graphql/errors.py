@@ -13,6 +13,7 @@ from strawberry.types.base import StrawberryContainer, get_object_definition
 
 from marketbill import errors
 from marketbill.errors import ErrorCode, Refusal
+from marketbill.ledger.operations import refusal as refusal_of_operations
 from marketbill_graphql import declare
 from marketbill_graphql.access import ANYONE
 from marketbill_graphql.money import Money, amount
@@ -58,6 +59,21 @@ class StateConflict(UserError):
     """The object's state does not allow it."""
 
     current_state: str = strawberry.field(description="The state the object is in.")
+
+
+@declare.output(ANYONE)
+class SuspenseBalance:
+    """What a suspense account holds, debits less credits."""
+
+    code: str
+    balance: Money
+
+
+@declare.output(ANYONE)
+class SuspenseNotZero(UserError):
+    """Suspense accounts are not zero at the end of the period that was to be closed."""
+
+    balances: list[SuspenseBalance]
 
 
 @declare.output(ANYONE)
@@ -117,6 +133,8 @@ def user_error(refusal: Refusal) -> UserError:
             return InvalidInput(**said, constraint=refusal.constraint)
         case errors.NotFound():
             return NotFound(**said, id=strawberry.ID(refusal.id))
+        case refusal_of_operations.SuspenseNotZero():
+            return SuspenseNotZero(**said, balances=[suspense_of(one) for one in refusal.balances])
         case errors.StateConflict():
             return StateConflict(**said, current_state=refusal.current_state)
         case errors.ProviderNotConnected():
@@ -137,6 +155,10 @@ def user_error(refusal: Refusal) -> UserError:
             return Forbidden(**said)
         case _:
             return InvalidInput(**said, constraint=None)
+
+
+def suspense_of(held: refusal_of_operations.AccountBalance) -> SuspenseBalance:
+    return SuspenseBalance(code=held.code, balance=amount(held.net, held.currency))
 
 
 class RefusalsAsData(FieldExtension):

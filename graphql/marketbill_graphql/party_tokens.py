@@ -8,7 +8,7 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import BuyerId, SellerId, parse_id
 from marketbill.platforms import tokens
 from marketbill.platforms.tokens import PartyToken
-from marketbill.provider.port import AccountLink
+from marketbill.provider.objects import AccountLink
 from marketbill.sellers import onboarding, seller
 from marketbill.sellers.onboarding import OnboardingLink
 from marketbill_graphql.context import Context

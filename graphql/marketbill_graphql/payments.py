@@ -17,7 +17,7 @@ from marketbill_graphql.buyers import Buyer, load_buyer
 from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.fields import plain
-from marketbill_graphql.ledger import JournalEntry, entries_of
+from marketbill_graphql.journal import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
 from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.platforms import HoldFrom
@@ -138,7 +138,9 @@ class Payment(Node):
         directives=[access(PLATFORM_READERS)], description="The provider's id of the charge."
     )
     next_action: NextAction | None = strawberry.field(directives=[access(PAYERS)], description="With REQUIRES_ACTION.")
-    decline: Decline | None = strawberry.field(directives=[access(PAYERS)], description="With DECLINED or FAILED.")
+    decline: Decline | None = strawberry.field(
+        directives=[access(PAYERS)], description="With DECLINED or FAILED; with CREATED, why it may still be charged."
+    )
     hold_from: HoldFrom
     hold_days: int
     created_at: datetime

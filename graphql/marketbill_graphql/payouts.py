@@ -21,7 +21,7 @@ from marketbill_graphql.errors import (
     RefusalsAsData,
     SellerNotAllowed,
 )
-from marketbill_graphql.ledger import JournalEntry, entries_of
+from marketbill_graphql.journal import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
 from marketbill_graphql.nodes import Node, finds
 from marketbill_graphql.scalars import BigInt, CurrencyCode

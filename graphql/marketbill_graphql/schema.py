@@ -8,15 +8,21 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
+from marketbill_graphql.account_terms import AccountTermsCommands, AccountTermsQueries
 from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
+from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
 from marketbill_graphql.fee_rules import FeeRule, FeeRuleCommands
-from marketbill_graphql.ledger import LedgerQueries, Posting
+from marketbill_graphql.holds import HoldCommands, HoldQueries
+from marketbill_graphql.journal import JournalQueries, Posting
+from marketbill_graphql.ledger import LedgerQueries
 from marketbill_graphql.nodes import NodeQueries
 from marketbill_graphql.payments import PaymentQueries
 from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
+from marketbill_graphql.periods import PeriodCommands, PeriodQueries
 from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
+from marketbill_graphql.provider_intents import ProviderIntentCommands, ProviderIntentQueries
 from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
@@ -33,8 +39,14 @@ _QUERIES = (
     CheckoutQueries,
     TransferQueries,
     PayoutQueries,
+    ProviderIntentQueries,
     LedgerQueries,
+    JournalQueries,
     TrialBalanceQueries,
+    PeriodQueries,
+    HoldQueries,
+    AccountTermsQueries,
+    CorrectionQueries,
     StatementQueries,
 )
 _COMMANDS = (
@@ -45,6 +57,11 @@ _COMMANDS = (
     BuyerCommands,
     CheckoutCommands,
     PayoutCommands,
+    ProviderIntentCommands,
+    PeriodCommands,
+    HoldCommands,
+    AccountTermsCommands,
+    CorrectionCommands,
 )
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import Row
 
 from marketbill.actor import Role
 from marketbill.ids import SellerId, public_id
-from marketbill.ledger import balances
-from marketbill.ledger.balances import SellerPosition
-from marketbill.provider.port import CapabilityState
+from marketbill.ledger import accounts
+from marketbill.ledger.accounts import SellerPosition
+from marketbill.provider.objects import CapabilityState
 from marketbill.sellers import queries, seller
 from marketbill.sellers.seller import SellerDraft
 from marketbill_graphql import declare, party_tokens
@@ -35,7 +35,9 @@ class Requirements:
     currently_due: list[str]
     past_due: list[str]
     pending_verification: list[str]
-    disabled_reason: str | None
+    disabled_reason: str | None = strawberry.field(
+        description="The provider's word; `account_disconnected`: the account is gone, or no longer the platform's."
+    )
     due_by: datetime | None
 
 
@@ -63,7 +65,9 @@ class Seller(Node):
     vat_number: str | None
     vat_number_valid: bool = strawberry.field(description="Whether the number has the form of its country.")
     external_ref: str | None = strawberry.field(description="The platform's own name for the seller.")
-    may_sell: bool = strawberry.field(description="First gate: closed while the platform suspends the seller.")
+    may_sell: bool = strawberry.field(
+        description="First gate: closed while the platform suspends the seller, and when his account is disconnected."
+    )
     transfers: CapabilityState = strawberry.field(description="The provider's word on receiving transfers.")
     may_be_paid_out: bool = strawberry.field(description="Third gate: the provider lets money out to the bank.")
     requirements: Requirements
@@ -82,7 +86,7 @@ class Seller(Node):
     @declare.computed
     async def balances(self, info: Info) -> list[SellerBalance]:
         """Where the seller's money stands now, by currency."""
-        return [balance_of(held) for held in await info.context.load(balances.seller_positions, self.row.id) or []]
+        return [balance_of(held) for held in await info.context.load(accounts.seller_positions, self.row.id) or []]
 
 
 @declare.lookup
@@ -277,7 +281,7 @@ def seller_of(row: Row[Any]) -> Seller:
         vat_number=row.vat_number,
         vat_number_valid=row.vat_number_valid,
         external_ref=row.external_ref,
-        may_sell=not row.suspended,
+        may_sell=seller.may_sell(row),
         transfers=CapabilityState(row.transfers),
         may_be_paid_out=row.provider_account is not None and row.payouts_enabled,
         requirements=Requirements(

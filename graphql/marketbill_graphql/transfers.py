@@ -14,7 +14,7 @@ from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, SELLER, TENANT, access
 from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
-from marketbill_graphql.ledger import JournalEntry, entries_of
+from marketbill_graphql.journal import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
 from marketbill_graphql.nodes import Node, finds
 from marketbill_graphql.sellers import Seller, load_seller

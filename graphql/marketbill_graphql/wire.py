@@ -3,6 +3,7 @@
 Every fault is a `BadRequest` with the HTTP status that names it; nothing of the document is looked at here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -10,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+import structlog
+from starlette.requests import ClientDisconnect, Request
 
 from marketbill_graphql.limits import BODY_BYTES_MAX
 
@@ -23,6 +25,9 @@ _ANSWERS = {
     "*/*": JSON_TYPE,
 }
 _ACCEPT_RANGES_MAX = 20
+#: A body that is not all there by then is not waited for: whoever sends half of one would hold it for ever.
+BODY_SECONDS_MAX = 30.0
+log = structlog.get_logger("marketbill.http")
 
 
 class BadRequest(Exception):
@@ -71,16 +76,28 @@ async def read_request(request: Request) -> GraphQLRequest:
 
 
 async def read_bytes(request: Request, *, limit: int) -> bytes:
-    """The body of a request. Raises BadRequest 413 as soon as it is known to be larger than `limit` bytes."""
+    """The body of a request. Raises BadRequest: 413 as soon as it is known to be larger than `limit` bytes, 408 when it
+    is not there in time, and 400 when the client hung up before its end, which nobody reads."""
     too_large = BadRequest(413, f"The request body is larger than {limit // 1024} KiB.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+    except ClientDisconnect:
+        log.debug("client hung up while it sent its request", path=request.url.path, received=len(body))
+        raise BadRequest(400, "The request ended before its body did.") from None
+    except TimeoutError:
+        raise BadRequest(
+            408,
+            f"The request's body did not arrive within {BODY_SECONDS_MAX:g} seconds.",
+            headers={"connection": "close"},
+        ) from None
     return bytes(body)
 
 

@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=8, ge=1, le=200, description="Connections of each process")
     worker_threads: int = Field(default=8, ge=1, le=256, description="Jobs under way at once in a worker process")
     worker_processes: int = Field(default=1, ge=1, le=64, description="Worker processes of `marketbill worker`")
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token of GET /metrics (Prometheus); unset, there is no such page",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @property
@@ -60,5 +65,7 @@ def settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        # A secret's length is counted in "items" otherwise.
+        told = [(item["loc"], item["msg"].replace(" items", " characters")) for item in error.errors()]
+        lines = [f"{'.'.join(map(str, where)).upper()}: {problem}" for where, problem in told]
         raise SettingsMissing("; ".join(lines)) from None

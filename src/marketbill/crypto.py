@@ -1,4 +1,7 @@
-"""Secrets: hashes for what we only compare (API keys), AES-GCM for what we must read again (provider credentials)."""
+"""Secrets: hashes for what we only compare (API keys), AES-GCM for what we must read again (provider credentials).
+
+And signatures (Ed25519) for what others must be able to check without us.
+"""
 
 import base64
 import hashlib
@@ -6,8 +9,10 @@ import hmac
 import os
 import secrets
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 _KEY_ID = "k1"
 
@@ -25,6 +30,7 @@ class Vault:
     def __init__(self, master: str) -> None:
         self._cipher = AESGCM(_derive(master, b"marketbill encryption"))
         self._pepper = _derive(master, b"marketbill hashing")
+        self._signing = _derive(master, b"marketbill signing")
         self.token_key = _derive(master, b"marketbill tokens")
 
     def encrypt(self, text: str, *, context: str) -> str:
@@ -46,6 +52,55 @@ class Vault:
     def hash(self, secret: str) -> bytes:
         """HMAC-SHA256 with a pepper. A 256-bit random key needs no slow hash."""
         return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
+
+    def signer(self, *, context: str) -> "Signer":
+        """Signs for `context`. The key follows from the master key: no copy of it is in the database."""
+        return Signer(hmac.digest(self._signing, context.encode(), hashlib.sha256))
+
+
+class Signer:
+    """An Ed25519 key (RFC 8032) made from 32 secret bytes."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    @property
+    def public_key(self) -> str:
+        """The public half in PEM (SubjectPublicKeyInfo), as OpenSSL and others read it."""
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes; the same data gives the same."""
+        return self._key.sign(data)
+
+
+class NoPublicKey(Exception):
+    """What was given as a public key is no Ed25519 key in PEM."""
+
+
+def is_signed(data: bytes, signature: bytes, public_key: str) -> bool:
+    """Whether the owner of the public key (PEM) signed the data. Raises NoPublicKey."""
+    key = _public_key(public_key)
+    try:
+        key.verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def same_key(one: str, other: str) -> bool:
+    """Whether two PEM texts are the same public key. Raises NoPublicKey."""
+    return _public_key(one).public_bytes_raw() == _public_key(other).public_bytes_raw()
+
+
+def _public_key(pem: str) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise NoPublicKey
+    return key
 
 
 def random_secret() -> str:

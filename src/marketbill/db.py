@@ -19,11 +19,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from marketbill import clock
 from marketbill.errors import Unavailable
 from marketbill.ids import PlatformId
-from marketbill.prepared import Prepared, driver_of, prepared
+from marketbill.prepared import Prepared, driver_of, fetch, prepared
 
 metadata = MetaData(
     naming_convention={
@@ -42,6 +43,8 @@ Minor = BigInteger
 Currency = String(3)
 
 Statement = Executable | Prepared
+
+_LANE_LIMITS = {"lock_timeout": "2s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
 
 _SHIFT = prepared(text("select coalesce(sum(shift_seconds), 0)::bigint from test_clock"))
 
@@ -89,6 +92,10 @@ class Scope:
         row = await self.first(statement, values)
         return None if row is None else row[0]
 
+    async def fetch(self, statement: str, /, *values: Any) -> Sequence[Any]:
+        """The driver's own call, for SQL that names its values `$1`, `$2`; gives the driver's records."""
+        return await fetch(self._sync, statement, *values)
+
     @property
     def _sync(self) -> Connection:
         return _sync(self.connection)
@@ -126,10 +133,14 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, application: str = "marketbill") -> None:
         self.app = _engine(url, role="marketbill_app", pool_size=pool_size, application=application)
         self.control = _engine(url, role="marketbill_system", pool_size=2, application=application)
+        self.lanes = _engine(url, role="marketbill_app", pool_size=None, application=application, limits=_LANE_LIMITS)
 
     @asynccontextmanager
     async def write(self, platform: PlatformId) -> AsyncGenerator[WriteScope]:
-        """A read-write transaction, committed when the block ends well. Raises Unavailable without PostgreSQL."""
+        """A read-write transaction, committed when the block ends well.
+
+        Raises Unavailable without PostgreSQL; also when its disk is full, and then nothing was written.
+        """
         async with _transaction(self.app, "begin", platform) as connection:
             yield WriteScope(connection, platform, await _now(connection))
 
@@ -145,7 +156,26 @@ class Database:
         async with _transaction(self.control, "begin", None) as connection:
             yield SystemScope(connection, await _now(connection))
 
+    @asynccontextmanager
+    async def lane(self) -> AsyncGenerator[Any]:
+        """A driver's connection of its own to keep for long, in no transaction and of no tenant, for who coalesces the
+        writes of many callers; it waits for no lock longer than two seconds. Raises Unavailable without PostgreSQL."""
+        try:
+            connection = await _alive(self.lanes)
+        except (*_AWAY, *_LOST) as error:
+            raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+        except DBAPIError as error:
+            if _was_lost(error):
+                raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
+            raise
+        try:
+            yield driver_of(_sync(connection))
+        finally:
+            await connection.invalidate()
+            await connection.close()
+
     async def dispose(self) -> None:
+        await self.lanes.dispose()
         await self.app.dispose()
         await self.control.dispose()
 
@@ -177,6 +207,10 @@ _AWAY = (
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 #: Two transactions stood in each other's way; the whole of either may be tried again.
 _CLASHED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+#: What is said when the disk or the memory of the server is full: the transaction is undone.
+NO_ROOM = "The database has no room just now; nothing was written."
+#: Where the server makes a file longer: what stops it there, a quota or a limit of size, it tells as no full disk.
+_LENGTHENS = frozenset({"mdextend", "mdzeroextend"})
 
 
 @asynccontextmanager
@@ -209,13 +243,33 @@ async def _transaction(engine: AsyncEngine, begin: str, platform: PlatformId | N
         raise Unavailable("The database cannot be reached just now; try again in a moment.") from error
     except _CLASHED as error:
         raise Unavailable("Another change was under way at the same moment; try again.") from error
-    except DBAPIError as error:
-        cause = error.orig.__cause__ if error.orig else None
-        if error.connection_invalidated or isinstance(cause, _LOST):
-            raise Unavailable("The connection to the database was lost; try again in a moment.") from error
-        if isinstance(cause, _CLASHED):
-            raise Unavailable("Another change was under way at the same moment; try again.") from error
+    except asyncpg.PostgresError as error:
+        if is_without_room(error):
+            raise Unavailable(NO_ROOM) from error
         raise
+    except DBAPIError as error:
+        if _was_lost(error):
+            raise Unavailable("The connection to the database was lost; try again in a moment.") from error
+        if isinstance(_cause(error), _CLASHED):
+            raise Unavailable("Another change was under way at the same moment; try again.") from error
+        if is_without_room(_cause(error)):
+            raise Unavailable(NO_ROOM) from error
+        raise
+
+
+def is_without_room(error: BaseException | None) -> bool:
+    """Whether the server found no place to write: a full disk or quota, a file that may grow no more, no memory."""
+    if isinstance(error, asyncpg.InternalServerError):
+        return vars(error).get("server_source_function") in _LENGTHENS
+    return isinstance(error, asyncpg.InsufficientResourcesError)
+
+
+def _was_lost(error: DBAPIError) -> bool:
+    return error.connection_invalidated or isinstance(_cause(error), _LOST)
+
+
+def _cause(error: DBAPIError) -> BaseException | None:
+    return error.orig.__cause__ if error.orig else None
 
 
 async def _rolled_back(driver: Any) -> bool:
@@ -239,19 +293,21 @@ async def _alive(engine: AsyncEngine) -> AsyncConnection:
         await connection.close()
 
 
-def _engine(url: str, *, role: str, pool_size: int, application: str) -> AsyncEngine:
+def _engine(
+    url: str, *, role: str, pool_size: int | None, application: str, limits: Mapping[str, str] | None = None
+) -> AsyncEngine:
+    pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10} if pool_size else {"poolclass": NullPool}
     return create_async_engine(
         async_url(url),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=10,
+        **pool,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": 10,
-            "server_settings": {"role": role, "application_name": application, "jit": "off", "timezone": "UTC"},
+            "server_settings": {"role": role, "application_name": application, "jit": "off", "timezone": "UTC"}
+            | dict(limits or {}),
         },
     )
 

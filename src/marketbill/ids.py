@@ -13,6 +13,8 @@ from marketbill.errors import NotFound
 
 PlatformId = NewType("PlatformId", UUID)
 """Made only by the scope resolver (a verified credential, a webhook path, a system loop), never from an argument."""
+NO_PLATFORM = PlatformId(UUID(int=0))
+"""Under this id is kept what belongs to no platform: jobs and alarms of the processes themselves."""
 SellerId = NewType("SellerId", UUID)
 BuyerId = NewType("BuyerId", UUID)
 PaymentId = NewType("PaymentId", UUID)
@@ -30,9 +32,12 @@ PREFIX = {
     "payment line": "lin",
     "transfer": "trf",
     "payout": "pot",
+    "dispute": "dis",
     "ledger account": "acc",
     "journal entry": "ent",
     "posting": "pst",
+    "account change": "chg",
+    "correction": "cor",
     "provider intent": "int",
 }
 KIND = {prefix: kind for kind, prefix in PREFIX.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 _HERE = Path(__file__).resolve().parent
 
@@ -13,6 +14,11 @@ _HERE = Path(__file__).resolve().parent
 async def upgrade(admin_url: str) -> None:
     """Runs every migration that is still missing. `admin_url` must be the schema's owner. Safe to run twice at once."""
     await asyncio.to_thread(command.upgrade, _config(admin_url), "head")
+
+
+def head() -> str | None:
+    """The newest revision that this program knows."""
+    return ScriptDirectory.from_config(_config("postgresql://localhost/marketbill")).get_current_head()
 
 
 def upgrade_sql() -> str:

@@ -62,9 +62,7 @@ class Prepared:
             convert = self._outgoing.get(name)
             if convert is not None:
                 arguments[place] = convert(arguments[place])
-        listeners = connection.engine.dispatch.before_cursor_execute
-        if listeners:  # who counts or logs statements sees these too
-            listeners(connection, None, self._sql, arguments, None, False)
+        _show(connection, self._sql, arguments)
         return self._sql, arguments
 
     def _compile(self, dialect: Dialect) -> None:
@@ -102,6 +100,19 @@ class Prepared:
 def prepared(statement: Executable) -> Prepared:
     """Marks a statement of a hot path."""
     return Prepared(statement)
+
+
+async def fetch(connection: Connection, sql: str, /, *arguments: Any) -> Sequence[Any]:
+    """Runs SQL that names its values as the driver does (`$1`); gives the driver's records."""
+    _show(connection, sql, arguments)
+    return await driver_of(connection).fetch(sql, *arguments)
+
+
+def _show(connection: Connection, sql: str, arguments: Sequence[Any]) -> None:
+    """Who counts or logs statements sees these too."""
+    listeners = connection.engine.dispatch.before_cursor_execute
+    if listeners:
+        listeners(connection, None, sql, arguments, None, False)
 
 
 def driver_of(connection: Connection) -> Any:

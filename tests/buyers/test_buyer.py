@@ -1,6 +1,7 @@
 """Buyers and their payment methods: a provider's token comes in, never a card."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -112,6 +113,25 @@ async def test_a_lost_answer_attaches_once(market: Market, call: str) -> None:
     assert len(customers) == 1
     methods = await market.stripe(f"customers/{customers[0]['id']}/payment_methods")
     assert len(methods["data"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["error_after", "cut_after", "malformed"])
+@pytest.mark.parametrize("call", ["POST /v1/customers", "POST /v1/payment_methods/*/attach"])
+async def test_what_the_provider_did_and_did_not_tell_is_found(market: Market, call: str, kind: str) -> None:
+    kim = await create(market)
+    bought = (await market.stripe("payment_methods", form={"type": "card", "card[token]": "tok_visa"}))["id"]
+    await market.machine.control("faults", {"kind": kind, "on": call, "next": 3})
+    for _ in range(4):
+        with suppress(Unknown):
+            await attach(market, kim, bought, key="m")
+
+    attached = await attach(market, kim, bought, key="m")
+
+    assert attached.provider_method == bought
+    customers = (await market.stripe("customers?limit=100"))["data"]
+    assert [one["id"] for one in customers] == [(await load(market, kim)).provider_customer]
+    methods = await market.stripe(f"customers/{customers[0]['id']}/payment_methods")
+    assert [one["id"] for one in methods["data"]] == [bought]
 
 
 async def test_a_buyer_has_his_own_methods_only(machine: Machine) -> None:

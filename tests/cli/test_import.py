@@ -161,7 +161,7 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_was(market: Market, t
     await prove(market)
 
 
-@pytest.mark.parametrize(("away_s", "paid_anew"), [(120, 0), (3600, 1)])
+@pytest.mark.parametrize(("away_s", "paid_anew"), [(120, 0), (7 * 3600, 1)])
 async def test_while_the_provider_is_away_orders_are_left_to_the_workers(
     market: Market, tmp_path: Path, away_s: int, paid_anew: int
 ) -> None:

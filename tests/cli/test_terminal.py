@@ -55,6 +55,12 @@ def test_help_imports_none_of_the_heavy_rooms() -> None:
         (["api", "--port", "many"], "many"),
         (["sandbox", "clock", "advance", "3x"], "3d, 12h"),
         (["sandbox", "clock", "advance", "900d"], "out of range"),
+        (["sandbox", "clock", "advance", "1000000d"], "'1000000d' is out of range"),
+        (["sandbox", "clock", "advance", "9" * 9000 + "d"], "out of range"),
+        (["sandbox", "clok", "advance", "3d"], "unknown command 'clok'; clock, fault (try: marketbill sandbox --help)"),
+        (["doctor", "retyr", "x"], "unknown command 'retyr'; retry, abandon, replay, dismiss"),
+        (["doctor", "abandon"], "(try: marketbill doctor abandon --help)"),
+        (["verify", "x"], "'x'"),
         (["statement", "x", "--since", "yesterday"], "2026-11-01"),
     ],
 )
@@ -89,6 +95,27 @@ def test_a_dead_database(command, monkeypatch: pytest.MonkeyPatch, words: list[s
     ran = command(*words)
     assert ran.code == 1
     assert "database cannot be reached" in ran.line or "cannot connect" in ran.line
+
+
+@pytest.mark.parametrize("address", [NOBODY, "not a url", None])
+def test_a_doctor_that_cannot_look_says_so_with_another_code_than_for_the_ill(
+    command, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    if address:
+        monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("MARKETBILL_SECRET_KEY", SECRET)
+    ran = command("doctor")
+    assert ran.code == 2
+    assert ran.line
+
+
+def test_a_secret_that_is_too_short_is_counted_in_characters(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY)
+    monkeypatch.setenv("MARKETBILL_SECRET_KEY", SECRET)
+    monkeypatch.setenv("METRICS_TOKEN", "short")
+    ran = command("verify")
+    assert ran.code == 2
+    assert "METRICS_TOKEN: Value should have at least 16 characters" in ran.line
 
 
 def test_a_database_address_that_is_none(command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +188,16 @@ def test_with_a_stripe_key_the_sandbox_is_out_of_reach(command, monkeypatch: pyt
         assert "STRIPE_SECRET_KEY is set" in ran.line
 
 
+def test_with_a_stripe_key_no_sandbox_is_asked_though_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY)
+    monkeypatch.setenv("MARKETBILL_SECRET_KEY", SECRET)
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:1")
+    assert settings().provider_base_url == "http://127.0.0.1:1"
+    settings.cache_clear()
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_not_a_real_one")
+    assert settings().provider_base_url is None
+
+
 def test_with_a_live_key_nothing_is_sold_for_fun(command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_not_a_real_one")
     monkeypatch.setenv("DATABASE_URL", NOBODY)
@@ -212,6 +249,22 @@ def test_the_published_schema_is_what_the_code_prints(command) -> None:
     ran = command("schema", "--check")
     assert ran.code == 0, ran.out
     assert command("schema").out.startswith(('"""', "directive", "schema", "input", "enum", "type"))
+
+
+def test_the_published_money_path_is_what_the_code_prints(command) -> None:
+    ran = command("ledger", "money-path", "--check")
+    assert ran.code == 0, ran.out
+    assert command("ledger", "money-path").out.startswith("# The money path\n")
+
+
+def test_a_published_file_that_differs_is_refused_with_the_difference(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = command("ledger", "money-path").out
+    monkeypatch.setattr("marketbill.ledger.money_path.text", lambda: page.replace("| `bank` |", "| `cash` |"))
+    ran = command("ledger", "money-path", "--check")
+    assert ran.code == 1
+    assert "\n-| `bank` |" in ran.out
+    assert "\n+| `cash` |" in ran.out
+    assert "run `marketbill ledger money-path > docs/money-path.md`" in ran.err
 
 
 @pytest.mark.parametrize(

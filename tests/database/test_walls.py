@@ -25,6 +25,7 @@ TENANT_TABLES = (
     "payment_line",
     "payment_share",
     "provider_intent",
+    "provider_attempt",
     "ledger_account",
     "journal_entry",
     "posting",
@@ -106,6 +107,8 @@ async def test_the_wall_cannot_be_taken_down(
         "truncate payment",
         "delete from posting",
         "update posting set amount = 1",
+        "delete from provider_attempt",
+        "update provider_attempt set started_at = now()",
         "alter role marketbill_app bypassrls",
         "create table public.mine (id int)",
         "update test_clock set shift_seconds = 1",
@@ -128,7 +131,8 @@ async def test_the_system_role_sees_only_what_it_was_shown(
             *("* from api_key", "* from provider_credential", "* from buyer", "* from payment_line"),
             *("* from posting", "* from journal_entry", "amount from payout", "country from platform"),
             *("name from seller", "gross from payment", "client_secret from payment", "amount from transfer"),
-            *("request from provider_intent", "raw from inbox_event", "outcome from idempotency_key"),
+            *("request from provider_intent", "message from provider_attempt"),
+            *("raw from inbox_event", "outcome from idempotency_key"),
         ):
             with subtests.test(hidden=hidden), pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.fetch(f"select {hidden}")

@@ -66,6 +66,13 @@ def test_asked_to_end_it_ends_everything_and_succeeds(
     assert not (tmp_path / "runtime.json").exists()
 
 
+def test_asked_to_end_before_it_waits_it_succeeds_as_well(tmp_path: Path) -> None:
+    with tiny_stack(tmp_path):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it was not told at once")
+    assert find_running(tmp_path) is None
+
+
 def test_killed_it_leaves_no_process_and_the_next_start_finds_all_data(
     tmp_path: Path, start_owner: Any, expect_gone: Gone
 ) -> None:

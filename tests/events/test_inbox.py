@@ -7,7 +7,7 @@ import pytest
 from marketbill.db import Database
 from marketbill.events import inbox
 from marketbill.ids import PlatformId
-from marketbill.provider.port import ProviderEvent
+from marketbill.provider.objects import ProviderEvent
 
 
 class Died(Exception):
@@ -114,6 +114,53 @@ async def test_a_failed_event_is_tried_again_and_seen_until_an_operator_revives_
         assert len(await inbox.claim(scope, 10)) == 1
 
 
+async def test_an_event_that_ends_every_worker_is_parked_and_says_so(db: Database, platform: PlatformId) -> None:
+    await store(db, platform, event("evt_1"))
+    async with db.write(platform) as scope:
+        for number in range(inbox.ATTEMPTS_MAX):
+            [claimed] = await inbox.claim(scope, 10)
+            assert claimed.untold == number
+            scope.now += inbox.CLAIM_LEASE
+        assert await inbox.claim(scope, 10) == []
+        [row] = await inbox.troubled(scope)
+        assert (row.next_attempt_at, row.attempts) == (None, inbox.ATTEMPTS_MAX)
+        assert "without an end" in row.error
+        assert await inbox.revive(scope, "evt_1")
+        assert len(await inbox.claim(scope, 10)) == 1
+
+
+async def test_an_event_that_said_what_is_wrong_and_then_ends_its_worker_is_parked_too(
+    db: Database, platform: PlatformId
+) -> None:
+    await store(db, platform, event("evt_1"))
+    async with db.write(platform) as scope:
+        await inbox.claim(scope, 10)
+        await inbox.mark_failed(scope, "evt_1", "no such payment", scope.now)
+        [claimed] = await inbox.claim(scope, 10)
+        assert claimed.untold == 0
+        for _ in range(inbox.ATTEMPTS_MAX - 2):
+            scope.now += inbox.CLAIM_LEASE
+            assert len(await inbox.claim(scope, 10)) == 1
+        scope.now += inbox.CLAIM_LEASE
+        assert await inbox.claim(scope, 10) == []
+        [row] = await inbox.troubled(scope)
+        assert (row.next_attempt_at, row.error) == (None, "no such payment")
+
+
+async def test_an_event_that_waited_out_an_outage_is_not_parked_for_the_next_lost_worker(
+    db: Database, platform: PlatformId
+) -> None:
+    await store(db, platform, event("evt_1"))
+    async with db.write(platform) as scope:
+        for _ in range(2 * inbox.ATTEMPTS_MAX):
+            assert len(await inbox.claim(scope, 10)) == 1
+            await inbox.mark_failed(scope, "evt_1", "no answer", scope.now, attempts_most=inbox.ATTEMPTS_AWAY)
+        for _ in range(inbox.ATTEMPTS_MAX - inbox.ATTEMPTS_AWAY):
+            assert len(await inbox.claim(scope, 10)) == 1
+            scope.now += inbox.CLAIM_LEASE
+        assert await inbox.claim(scope, 10) == []
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 4), (2, 8), (10, 2048), (11, 3600), (19, 3600)])
 def test_tries_become_rarer(attempts: int, seconds: int) -> None:
     assert inbox.retry_at(OCCURRED, attempts) == OCCURRED + timedelta(seconds=seconds)
@@ -123,9 +170,29 @@ def test_tries_end() -> None:
     assert inbox.retry_at(OCCURRED, inbox.ATTEMPTS_MAX) is None
 
 
-async def test_the_system_sees_which_platforms_wait(db: Database, platform: PlatformId) -> None:
+async def test_a_parked_event_is_kept_with_its_reason_and_waits_for_an_operator(
+    db: Database, platform: PlatformId
+) -> None:
+    async with db.write(platform) as scope:
+        events = [(event("evt_1"), b"{}"), (event("evt_2"), b"{}")]
+        assert await inbox.store(scope, events, parked={"evt_2": "another version"}) == {"evt_1", "evt_2"}
+        assert [item.id for item in await inbox.claim(scope, 10)] == ["evt_1"]
+        [row] = await inbox.troubled(scope)
+        assert (row.id, row.error, row.next_attempt_at) == ("evt_2", "another version", None)
+        assert await inbox.revive(scope, "evt_2")
+        assert [item.id for item in await inbox.claim(scope, 10)] == ["evt_2"]
+
+
+async def test_events_handled_long_ago_are_forgotten_and_no_others(db: Database, platform: PlatformId) -> None:
+    await store(db, platform, *(event(f"evt_{number}") for number in range(4)))
+    async with db.write(platform) as scope:
+        await inbox.mark_handled(scope, ["evt_0", "evt_1", "evt_2"])
     async with db.system() as scope:
-        assert await inbox.due_platforms(scope) == []
-    await store(db, platform, event("evt_1"), event("evt_2"))
-    async with db.system() as scope:
-        assert await inbox.due_platforms(scope) == [platform]
+        scope.now += inbox.KEPT - timedelta(minutes=1)
+        assert await inbox.prune(scope) == 0
+        scope.now += timedelta(minutes=2)
+        assert await inbox.prune(scope, limit=2) == 2
+        assert await inbox.prune(scope, limit=2) == 1
+        assert await inbox.prune(scope, limit=2) == 0
+    async with db.write(platform) as scope:
+        assert await inbox.known(scope, ["evt_0", "evt_3"]) == {"evt_3"}

@@ -93,6 +93,16 @@ async def test_a_limit_bounds_what_is_taken(db: Database, platform: PlatformId) 
     assert await taken(db, 2) == ["c"]
 
 
+async def test_a_platforms_jobs_are_handed_on_in_the_order_of_its_transactions(
+    db: Database, platform: PlatformId
+) -> None:
+    actors = [f"job_{number}" for number in (3, 1, 2, 5, 4)]
+    for actor in actors[:3]:
+        await owe(db, platform, actor)
+    await owe(db, platform, *actors[3:])  # at one instant: then in the order in which they were owed
+    assert await taken(db, 2) + await taken(db) == actors
+
+
 async def test_a_system_loop_owes_jobs_to_many_platforms(db: Database, platform: PlatformId) -> None:
     async with db.system() as scope:
         await outbox.enqueue_for(scope, [])

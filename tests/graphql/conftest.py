@@ -176,7 +176,8 @@ def duck_schema() -> strawberry.Schema:
 
 @pytest.fixture
 def duck_app(duck_schema: strawberry.Schema) -> Any:
-    return create_app(SimpleNamespace(db=None, vault=None), schema=duck_schema, authenticate=authenticate)
+    services: Any = SimpleNamespace(db=None, vault=None, settings=SimpleNamespace(metrics_token=None))
+    return create_app(services, schema=duck_schema, authenticate=authenticate)
 
 
 @pytest.fixture

@@ -27,6 +27,12 @@ async def test_probes_and_landing(market: Market) -> None:
     assert missing.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("path", ["health", "clock", "state", "faults", "platforms"])
+async def test_the_sandboxs_control_plane_is_not_reached_through_the_api(market: Market, path: str) -> None:
+    assert (await market.http.get(f"/_sandbox/{path}")).status_code == 404
+    assert (await market.http.post(f"/_sandbox/{path}", json={})).status_code == 404
+
+
 async def test_the_api_is_ready_without_the_view_across_tenants(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:

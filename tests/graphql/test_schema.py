@@ -177,8 +177,19 @@ def test_what_each_role_may_start() -> None:
         "apiKeyCreate",
         "apiKeyRevoke",
         "feeRulePublish",
+        "journalEntryReverse",
+        "ledgerAccountCeilingSet",
+        "ledgerAccountGuardSet",
+        "ledgerAccountStateSet",
+        "ledgerCorrectionApprove",
+        "ledgerCorrectionLimitSet",
+        "ledgerCorrectionReject",
+        "ledgerHoldVoid",
+        "ledgerPeriodClose",
         "platformUpdate",
         "providerConnect",
+        "providerIntentAbandon",
+        "providerIntentRetry",
     }
     assert set(mutations[Role.OPERATOR]) == {*SCHEMA.mutation_type.fields} - {"platformCreate"}  # type: ignore[union-attr]
     queries = {

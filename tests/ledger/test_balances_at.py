@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from marketbill.db import Database
 from marketbill.ids import PlatformId, new_id
 from marketbill.ledger import chart
-from marketbill.ledger.balances import accounts, balance_at, balances_at, watermark
-from marketbill.ledger.entries import movements
+from marketbill.ledger.accounts import accounts
+from marketbill.ledger.balances import Cut, balance_at, balances_at, watermark
 from marketbill.ledger.journal import JournalEntry, Posting, Source, post_all
+from marketbill.ledger.movements import movements
 from marketbill.ledger.proof import check
 
 DAY_ONE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,7 +21,7 @@ REFS = [
     chart.bank("EUR"),
     chart.platform_fee("EUR"),
     chart.psp_fee("EUR"),
-    chart.fx_position("EUR"),
+    chart.account(chart.FX_POSITION, "EUR"),
 ]
 
 MOVES = st.lists(
@@ -46,8 +47,8 @@ async def test_any_arrival_order_gives_the_balances_of_the_effective_order(
     entries = [
         JournalEntry(
             key=str(number),
-            kind="charge",
-            source=Source("payment", new_id()),
+            kind="manual",
+            source=Source("correction", new_id()),
             postings=tuple(
                 Posting(REFS[debit], REFS[(debit + step) % len(REFS)], amount) for debit, step, amount in legs
             ),
@@ -103,8 +104,8 @@ async def test_a_watermark_keeps_later_recordings_out(db: Database, platform: Pl
         await post_all(scope, [entry("b", 1, 10), entry("c", 6, 1)])
     async with db.read(platform) as scope:
         account = next(account.id for account in await accounts(scope) if account.code == psp.code)
-        far = DAY_ONE + timedelta(days=30)
-        assert (await balances_at(scope, [account], far, as_of=mark))[account] == 100
+        far, early = Cut(DAY_ONE + timedelta(days=30)), Cut(DAY_ONE + timedelta(days=2))
+        assert (await balances_at(scope, [account], far, known=mark))[account] == 100
         assert (await balances_at(scope, [account], far))[account] == 111
-        assert (await balances_at(scope, [account], DAY_ONE + timedelta(days=2), as_of=mark))[account] == 0
-        assert (await balances_at(scope, [account], DAY_ONE + timedelta(days=2)))[account] == 10
+        assert (await balances_at(scope, [account], early, known=mark))[account] == 0
+        assert (await balances_at(scope, [account], early))[account] == 10

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from marketbill.db import Database
 from marketbill.ids import PlatformId, SellerId, new_id
 from marketbill.ledger import chart
-from marketbill.ledger.balances import accounts, accounts_by_refs
+from marketbill.ledger.accounts import accounts, accounts_by_refs
 from marketbill.ledger.journal import JournalEntry, Outcome, Posting, Result, Source, post
 from marketbill.ledger.proof import check
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-SOURCE = Source("payment", new_id())
+SOURCE = Source("correction", new_id())
 WRITERS = 4
 
 
 def entry(key: str, *postings: Posting) -> JournalEntry:
-    return JournalEntry(key, "charge", SOURCE, postings, NOON, "A sale", {})
+    return JournalEntry(key, "manual", SOURCE, postings, NOON, "A sale", {})
 
 
 async def write(db: Database, platform: PlatformId, entries: Sequence[JournalEntry]) -> list[Result]:

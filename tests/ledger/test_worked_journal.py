@@ -1,15 +1,20 @@
-"""One sale with three sellers, from charge to payout, ends at exactly the stated balances."""
+"""One sale with three sellers, from charge to payout and on to a debt written off, ends at the stated balances."""
 
 from datetime import timedelta
 
+import pytest
 from tests.ledger.worked_journal import EUR, START, basket
 
 from marketbill.db import Database
-from marketbill.ids import PlatformId
-from marketbill.ledger import chart
-from marketbill.ledger.balances import accounts, accounts_by_refs, balance_at, seller_positions, trial_balance
-from marketbill.ledger.entries import entries_by_sources, entry_page, movements, postings_by_entries
-from marketbill.ledger.journal import Outcome, post, post_all
+from marketbill.ids import PlatformId, new_id, public_id
+from marketbill.ledger import chart, worked_journal
+from marketbill.ledger.accounts import accounts, accounts_by_refs, seller_positions
+from marketbill.ledger.balances import balance_at
+from marketbill.ledger.entries import entries_by_sources, entry_page, postings_by_entries
+from marketbill.ledger.journal import GuardBroken, Outcome, post, post_all
+from marketbill.ledger.movements import movements
+from marketbill.ledger.proof import check
+from marketbill.ledger.trial_balance import trial_balance
 
 
 async def test_the_worked_journal_ends_at_the_stated_balances(db: Database, platform: PlatformId) -> None:
@@ -23,6 +28,64 @@ async def test_the_worked_journal_ends_at_the_stated_balances(db: Database, plat
     assert {result.outcome for result in results} == {Outcome.POSTED}
     assert held == sale.balances()
     assert [(balance.currency, balance.debit, balance.credit) for balance in trial] == [("EUR", 25794, 25794)]
+
+
+async def test_the_story_goes_on_to_refund_dispute_and_write_off(db: Database, platform: PlatformId) -> None:
+    ids = {name: new_id() for name in worked_journal.OBJECTS}
+    for step in worked_journal.STORY:
+        async with db.write(platform) as scope:
+            await post_all(scope, [step.entry(ids, START)])
+    async with db.read(platform) as scope:
+        assert await check(scope) == []
+        opened = await accounts(scope, limit=1000)
+        [trial] = await trial_balance(scope)
+
+    a, b, c = (public_id("seller", ids[name]) for name in "ABC")
+    held = {account.code: account.debits - account.credits for account in opened}
+    assert {code: net for code, net in held.items() if net} == {
+        "psp:available": 9487,
+        "bank": -20000,
+        f"seller-receivable:{a}": 15,
+        f"seller-receivable:{b}": 3599,
+        "tax:output-vat:NL": -5,
+        "revenue:platform-fee": -1240,
+        "revenue:platform-fee-refunded": 1210,
+        "expenses:psp-fee": 207,
+        "expenses:dispute-fee": 4000,
+        "expenses:bad-debt": 2727,
+    }
+    assert {code for code, net in held.items() if not net} == {
+        "psp:pending",
+        "buyer:refund-payable",
+        f"dispute:{public_id('dispute', ids['dp_1'])}",
+        f"seller-receivable:{c}",
+        *(f"seller:{seller}:{bucket}" for seller in (a, b, c) for bucket in ("pending", "payable")),
+        *(f"custody:{seller}:{bucket}" for seller in (a, b, c) for bucket in ("available", "owed")),
+        *(f"custody:{seller}:in-transit" for seller in (b, c)),
+    }
+    result = {account.code: account.balance for account in opened if account.kind in ("REVENUE", "EXPENSE")}
+    assert result.pop("revenue:platform-fee") - sum(result.values()) == -6904
+    assert trial.debit == trial.credit == 9487 + 15 + 3599 + 1210 + 207 + 4000 + 2727
+
+
+@pytest.mark.parametrize(("taken", "fetched"), [("R1", ["R2"]), ("D3", ["D4", "D5"])])
+async def test_what_is_payable_is_fetched_before_it_is_taken(
+    db: Database, platform: PlatformId, taken: str, fetched: list[str]
+) -> None:
+    ids = {name: new_id() for name in worked_journal.OBJECTS}
+    names = list(dict.fromkeys(step.name for step in worked_journal.STORY))
+    before = [step for step in worked_journal.STORY if step.name in names[: names.index(fetched[0])]]
+    [loss] = [step.entry(ids, START) for step in worked_journal.STORY if step.name == taken]
+    means = [step.entry(ids, START) for step in worked_journal.STORY if step.name in fetched]
+    async with db.write(platform) as scope:
+        await post_all(scope, [step.entry(ids, START) for step in before])
+    async with db.write(platform) as scope:
+        with pytest.raises(GuardBroken, match=r"seller:sel_\w+:payable has 0 EUR"):
+            await post_all(scope, [loss])
+    async with db.write(platform) as scope:
+        await post_all(scope, [*means, loss])
+    async with db.read(platform) as scope:
+        assert await check(scope) == []
 
 
 async def test_a_replay_of_the_whole_story_changes_nothing(db: Database, platform: PlatformId) -> None:

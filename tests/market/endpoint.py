@@ -71,8 +71,9 @@ class Endpoint:
     async def signed(self, platform: PlatformId, event: Mapping[str, Any], *, at: int | None = None) -> Delivery:
         """An event as the provider would sign it for this platform, now or at another second."""
         raw = orjson.dumps(event)
+        secret = (await self.secrets(platform))[1 if event.get("account") else 0]
         moment = int(clock.now().timestamp()) if at is None else at
-        return Delivery(platform, raw, signature((await self.secrets(platform))[0], raw, moment))
+        return Delivery(platform, raw, signature((secret,), raw, moment))
 
     async def _hook(self, request: Request) -> PlainTextResponse:
         platform = PlatformId(parse_id("platform", request.path_params["platform"]))

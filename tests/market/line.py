@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_EMPTY = b'{"object": "list", "data": [], "has_more": false}'
 _TROUBLE = b'{"error": {"type": "api_error", "message": "Something went wrong on the line."}}'
 
 
@@ -31,6 +32,7 @@ class Line:
         self._held: list[Held] = []
         self._losing: list[str] = []
         self._refused: dict[str, int] = {}
+        self._hidden: set[str] = set()
         self.cut = False
         #: What was asked of the provider, as `POST /v1/transfers`, cut or not.
         self.calls: list[str] = []
@@ -52,11 +54,16 @@ class Line:
         """Such requests are refused with this status, until the line is mended."""
         self._refused[call] = status
 
+    def hide(self, *calls: str) -> None:
+        """Such lists are answered as empty, until the line is mended."""
+        self._hidden.update(calls)
+
     def mend(self) -> None:
         """Everything passes again; what stands still fails."""
         self.cut = False
         self._losing.clear()
         self._refused.clear()
+        self._hidden.clear()
         held, self._held = self._held, []
         for one in held:
             one.release()
@@ -72,6 +79,9 @@ class Line:
             return
         if call in self._refused:
             await _fail(send, self._refused[call])
+            return
+        if call in self._hidden:
+            await _answer(send, 200, _EMPTY)
             return
         for held in self._held:
             if held.matches(scope["method"], scope["path"]):
@@ -90,10 +100,14 @@ class Line:
 
 
 async def _fail(send: Send, status: int = 503) -> None:
+    await _answer(send, status, _TROUBLE)
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
     # The header keeps the provider's client from repeating by itself, which would take seconds.
     headers = [(b"content-type", b"application/json"), (b"stripe-should-retry", b"false")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": _TROUBLE})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _nowhere(message: Message) -> Any:

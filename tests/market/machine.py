@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from marketbill.actor import Actor, Role
 from marketbill.config import Settings
 from marketbill.events import outbox
 from marketbill.events.outbox import Job
+from marketbill.events.schedule import Slot
 from marketbill.ids import PlatformId
 from marketbill.platforms import keys
 from marketbill.platforms import platform as platforms
@@ -122,7 +124,7 @@ class Machine:
     async def sweep(self) -> None:
         """What the schedule does once a minute, and all that follows from it."""
         async with self.services.db.system() as scope:
-            await sweep(scope)
+            await sweep(scope, Slot(scope.now, 0))
         await self.quiet()
 
     async def advance(self, *, days: float = 0, seconds: int = 0) -> None:
@@ -147,11 +149,13 @@ class Machine:
 
 
 @asynccontextmanager
-async def running_machine(database_url: str, **settings: Any) -> AsyncIterator[Machine]:
-    """Starts it over a database; ends everything it started."""
+async def running_machine(
+    database_url: str, *, sandbox_state: Path | None = None, **settings: Any
+) -> AsyncIterator[Machine]:
+    """Starts it over a database, with the sandbox's state in memory or a file; ends everything it started."""
     sandbox_socket, api_socket = free_socket(), free_socket()
     endpoint = Endpoint()
-    line = Line(create_app(None, base_url=address(sandbox_socket)))
+    line = Line(create_app(sandbox_state, base_url=address(sandbox_socket)))
     services = Services.create(machine_settings(database_url, address(sandbox_socket), address(api_socket), **settings))
     endpoint.services = services
     async with (

@@ -12,8 +12,9 @@ from sqlalchemy import Row, select
 from marketbill.actor import Actor
 from marketbill.events import inbox
 from marketbill.ids import PaymentId, PayoutId, PlatformId, SellerId, public_id
-from marketbill.ledger import balances, entries, proof
-from marketbill.payments import checkout
+from marketbill.ledger import accounts, entries, proof
+from marketbill.ledger.trial_balance import trial_balance
+from marketbill.payments import checkout, recording
 from marketbill.payments.checkout import Checkout, PaymentDraft
 from marketbill.payments.order import OrderLine
 from marketbill.payouts import payout as payouts
@@ -125,7 +126,7 @@ class Market:
 
     async def payment(self, id: UUID) -> Row[Any]:
         async with self.machine.services.db.read(self.platform) as scope:
-            return await checkout.load(scope, PaymentId(id))
+            return await recording.load(scope, PaymentId(id))
 
     async def payout_row(self, id: UUID) -> Row[Any]:
         async with self.machine.services.db.read(self.platform) as scope:
@@ -156,13 +157,13 @@ class Market:
     async def books(self) -> dict[tuple[str, str], int]:
         """What every account that ever moved holds, on its own side; sellers by their names."""
         async with self.machine.services.db.read(self.platform) as scope:
-            held = await balances.accounts(scope, limit=1000)
+            held = await accounts.accounts(scope, limit=1000)
         return {(self._named(account.code), account.currency): account.balance for account in held}
 
     async def journal(self, source: UUID | None = None) -> list[tuple[str, list[tuple[str, str, int]]]]:
         """Entries in their order: kind, and postings as (debited, credited, amount), sellers by their names."""
         async with self.machine.services.db.read(self.platform) as scope:
-            held = {account.id: account.code for account in await balances.accounts(scope, limit=1000)}
+            held = {account.id: account.code for account in await accounts.accounts(scope, limit=1000)}
             if source is None:
                 found = list(await entries.entry_page(scope, limit=1000))
             else:
@@ -186,7 +187,7 @@ class Market:
         `troubled` are the types of the events that the story leaves unhandled on purpose.
         """
         async with self.machine.services.db.read(self.platform) as scope:
-            for trial in await balances.trial_balance(scope):
+            for trial in await trial_balance(scope):
                 assert trial.debit == trial.credit, trial
             assert await proof.check(scope) == []
             assert [event.type for event in await inbox.troubled(scope)] == list(troubled)
@@ -197,6 +198,7 @@ class Market:
         """The platform's balance and every seller's at the provider are what our accounts say."""
         state = await self.machine.control("state")
         assert state["books_balance"], state["differences"]
+        assert state["broken"] == []
         names = {(await self.seller_row(name)).provider_account: name for name in self.sellers}
         books = await self.books()
         found: dict[tuple[str, str], int] = {}

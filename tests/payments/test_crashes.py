@@ -6,14 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Row
 from tests.market.machine import Machine
 from tests.market.market import Market
 
 from marketbill.errors import IdempotencyConflict, ProviderRefused
+from marketbill.ids import public_id
 from marketbill.payments import checkout
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import payment
+from marketbill.provider import intent as intents
 from marketbill.provider.port import Unknown
 from marketbill.services import Services
 
@@ -157,6 +160,72 @@ async def test_a_buyer_who_has_gone_is_not_charged_any_more(shop: Market, draft:
     assert answer.refusal.provider_code == "never_received"
     assert await shop.charges() == []
     await later(shop, charges=0)
+
+
+async def test_after_a_server_error_a_payment_is_not_told_as_failed_and_not_charged_again(
+    shop: Market, draft: PaymentDraft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 500 is no definite answer: what a look-up does not find may still come."""
+    monkeypatch.setattr("marketbill.provider.stripe.wire.NETWORK_RETRIES", 0)
+    await shop.machine.control("faults", {"kind": "error_late", "on": CALL, "seconds": 15 * 60})
+    with pytest.raises(Unknown):
+        await shop.pay(draft, key="k")
+    sent = shop.machine.line.count(CALL)
+    await shop.machine.advance(seconds=11 * 60)
+    [row] = await payments(shop)
+    assert (row.status, row.decline["code"]) == ("CREATED", "answer_awaited")
+    assert "do not let it be paid again" in row.decline["message"]
+
+    await shop.machine.advance(seconds=5 * 60)
+
+    assert [(row.status, row.decline) for row in await payments(shop)] == [("SUCCEEDED", None)]
+    assert len(await shop.charges()) == 1
+    assert shop.machine.line.count(CALL) == sent
+    await later(shop)
+
+
+async def test_a_buyer_who_has_gone_after_a_server_error_is_told_of_the_failure_when_it_is_sure(
+    shop: Market, draft: PaymentDraft
+) -> None:
+    shop.machine.line.refuse(CALL, status=500)
+    with pytest.raises(Unknown):
+        await shop.pay(draft, key="k")
+    await shop.machine.advance(seconds=11 * 60)
+    shop.machine.line.mend()
+    sent = shop.machine.line.count(CALL)
+    await shop.machine.advance(seconds=5 * 3600)
+    assert [row.status for row in await payments(shop)] == ["CREATED"]
+
+    await shop.machine.advance(seconds=2 * 3600)
+
+    assert [(row.status, row.decline["code"]) for row in await payments(shop)] == [("FAILED", "never_received")]
+    assert shop.machine.line.count(CALL) == sent
+    await later(shop, charges=0)
+
+
+async def test_a_charge_that_the_provider_completes_after_we_gave_it_up_is_booked_and_alarmed(
+    shop: Market, draft: PaymentDraft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketbill.provider.stripe.wire.NETWORK_RETRIES", 0)
+    await shop.machine.control("faults", {"kind": "error_late", "on": CALL, "seconds": 8 * 3600})
+    with pytest.raises(Unknown):
+        await shop.pay(draft, key="k")
+    await shop.machine.advance(seconds=7 * 3600)
+    assert [row.status for row in await payments(shop)] == ["FAILED"]
+
+    with structlog.testing.capture_logs() as logs:
+        await shop.machine.advance(seconds=2 * 3600)
+
+    [row] = await payments(shop)
+    [alarm] = [entry for entry in logs if entry["event"] == "payment succeeded after it was told as failed"]
+    assert (alarm["log_level"], alarm["payment"]) == ("error", public_id("payment", row.id))
+    assert alarm["provider_payment"] == row.provider_payment
+    assert [row.status for row in await payments(shop)] == ["SUCCEEDED"]
+    assert len(await shop.charges()) == 1
+    async with shop.machine.services.db.read(shop.platform) as scope:
+        [intent] = await intents.for_subjects(scope, "create_payment", [(await payments(shop))[0].id])
+    assert intent.status == "SUCCEEDED"
+    await later(shop)
 
 
 async def test_a_refused_look_up_is_no_refusal_of_the_payment(shop: Market, draft: PaymentDraft) -> None:

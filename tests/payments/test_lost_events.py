@@ -75,6 +75,24 @@ async def test_a_payment_that_does_not_move_is_asked_about_ever_less_often_and_t
     assert await asked(minutes=24 * 60) == 0
 
 
+async def test_a_charge_whose_fee_stays_unknown_is_asked_about_ever_less_often(deaf: Market) -> None:
+    paid = await deaf.pay(deaf.draft(deaf.line("A", 5000)))
+    call = f"GET /v1/payment_intents/{paid.payment.provider_payment}"
+    deaf.machine.line.refuse(call, status=403)
+
+    async def asked(*, minutes: int) -> int:
+        before = deaf.machine.line.count(call)
+        await deaf.machine.advance(seconds=60 * minutes)
+        return deaf.machine.line.count(call) - before
+
+    assert [await asked(minutes=minutes) for minutes in (1, 2, 2, 2)] == [0, 1, 0, 1], "after 3 minutes, after 6"
+    assert [await asked(minutes=minutes) for minutes in (5, 3)] == [0, 1], "as long again as it was old"
+    assert [await asked(minutes=minutes) for minutes in (24 * 60, 350, 20)] == [1, 0, 1], "six hours at most"
+    deaf.machine.line.mend()
+    assert await asked(minutes=60 * 24 * 60) == 1, "and for ever, for it is money"
+    assert (await deaf.payment(paid.payment.id)).settled_at is not None
+
+
 async def test_a_payment_that_cannot_be_booked_does_not_keep_the_others_waiting(
     deaf: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:

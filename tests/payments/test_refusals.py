@@ -15,7 +15,7 @@ from marketbill.buyers import buyer as buyers
 from marketbill.buyers.buyer import BuyerDraft
 from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected, Refusal, SellerNotAllowed
 from marketbill.ids import BuyerId, PaymentId, PlatformId, new_id, public_id
-from marketbill.payments import cancellation, checkout, delivery, queries
+from marketbill.payments import cancellation, checkout, delivery, queries, recording
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import payment
 from marketbill.provider.model import provider_intent
@@ -192,7 +192,7 @@ async def test_another_tenants_things_are_not_found(machine: Machine) -> None:
         with pytest.raises(NotFound):
             await queries.by_id(scope, mine.operator, payment_id)
         with pytest.raises(NotFound):
-            await checkout.load(scope, PaymentId(paid))
+            await recording.load(scope, PaymentId(paid))
     await nothing_kept(mine)
 
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.market.fixtures import machine, market
+from tests.market.market import Market
+from tests.payouts.purse import fund
 
 from marketbill.db import Database
 from marketbill.ids import PlatformId, new_id
@@ -21,3 +23,11 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def platform() -> PlatformId:
     return PlatformId(new_id())
+
+
+@pytest.fixture
+async def funded(market: Market) -> Market:
+    """Seller A has 43.59 EUR at the provider."""
+    await market.seller("A")
+    await fund(market)
+    return market

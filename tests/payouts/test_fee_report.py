@@ -76,7 +76,7 @@ async def test_rows_make_the_revenue_in_any_period(
     ]
     if returned:
         posting = Posting(chart.platform_fee(EUR), chart.seller_payable(sellers[0], EUR), returned)
-        entries.append(JournalEntry("back", "fee-back", Source("payment", new_id()), (posting,), START + DAY, "", {}))
+        entries.append(JournalEntry("back", "manual", Source("correction", new_id()), (posting,), START + DAY, "", {}))
     async with db.write(platform) as scope:
         await post_all(scope, entries)
     total = 0

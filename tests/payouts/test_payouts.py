@@ -1,7 +1,6 @@
-"""Payouts: a seller's money goes to his bank on request, never twice, and comes back when the bank refuses it."""
+"""Payouts: a seller's money goes to his bank on request, and comes back when the bank refuses it."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,46 +9,17 @@ import pytest
 from sqlalchemy import Row
 from tests.market.machine import Machine
 from tests.market.market import Market
+from tests.payouts.purse import CALL, NET, bank_account, custody, fund, given_up_of, made
 
 from marketbill.actor import Actor, Role
 from marketbill.errors import IdempotencyConflict, InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
 from marketbill.ids import PayoutId, SellerId, new_id, public_id
 from marketbill.ledger.journal import GuardBroken
 from marketbill.payouts import payout as payouts
-from marketbill.payouts.payout import PayoutDraft, PayoutMismatch, execute_payouts
-from marketbill.provider import claim as claims
-from marketbill.provider import intent as intents
-from marketbill.provider.intent import Intent
-from marketbill.provider.port import Failure, Payout, Refused
+from marketbill.payouts.payout import PayoutDraft, PayoutMismatch
+from marketbill.provider.objects import Payout
 from marketbill.reconciliation.business import prove_payouts
 from marketbill.reconciliation.check import Verdict
-from marketbill.sellers import onboarding
-
-CALL = "POST /v1/payouts"
-NET = 4359
-
-
-@pytest.fixture
-async def funded(market: Market) -> Market:
-    """Seller A has 43.59 EUR at the provider."""
-    await market.seller("A")
-    await fund(market)
-    return market
-
-
-async def fund(market: Market) -> None:
-    await market.sale(market.line("A", 5000))
-    await market.machine.advance(days=9)
-
-
-async def made(market: Market) -> list[Any]:
-    """The provider's own list of A's payouts."""
-    account = (await market.seller_row("A")).provider_account
-    return (await market.stripe("payouts?limit=100", account=account))["data"]
-
-
-async def custody(market: Market, code: str) -> int:
-    return (await market.books()).get((f"custody:A:{code}", "EUR"), 0)
 
 
 async def test_part_of_the_money_is_paid_out(funded: Market) -> None:
@@ -119,18 +89,6 @@ async def test_the_gates_are_apart(market: Market) -> None:
     await market.machine.advance(days=4)
     assert await custody(market, "available") == 0
     await market.prove()
-
-
-async def test_requests_that_race_for_the_same_money_get_it_once(funded: Market) -> None:
-    answers = await asyncio.gather(*(funded.payout("A", 3000) for _ in range(4)), return_exceptions=True)
-    await funded.machine.quiet()
-
-    won = [answer for answer in answers if isinstance(answer, Row)]
-    lost = [answer for answer in answers if isinstance(answer, InsufficientFunds)]
-    assert (len(won), len(lost)) == (1, 3)
-    assert {refusal.available_minor for refusal in lost} == {NET - 3000}
-    assert [one["amount"] for one in await made(funded)] == [3000]
-    await funded.prove()
 
 
 async def test_the_same_key_gives_the_same_payout(funded: Market) -> None:
@@ -226,50 +184,6 @@ async def test_a_refusal_by_the_provider_gives_the_money_back_with_its_reason(fu
     await funded.prove()
 
 
-async def test_many_workers_at_once_ask_once(funded: Market) -> None:
-    for amount in (1000, 1001, 1002):
-        await funded.payout("A", amount)
-    await asyncio.gather(*(execute_payouts(funded.machine.services, funded.platform) for _ in range(4)))
-
-    assert sorted(one["amount"] for one in await made(funded)) == [1000, 1001, 1002]
-    assert funded.machine.line.count(CALL) == 3
-    await funded.machine.quiet()
-    await funded.prove()
-
-
-async def test_a_payout_that_never_gets_an_answer_keeps_its_money_until_an_operator_looks(funded: Market) -> None:
-    """It was made, but neither an answer nor a look-up nor an event ever came through: the money must not go back."""
-    machine = funded.machine
-    machine.line.lose_answer(CALL)
-    machine.endpoint.holding = True
-    requested = await funded.payout("A", 4000)
-    await machine.quiet()
-    machine.line.refuse("GET /v1/payouts", status=503)
-    for _ in range(40):
-        await machine.shift(20 * 60)
-        await execute_payouts(machine.services, funded.platform)
-
-    row = await funded.payout_row(requested.id)
-    assert row.status == "CREATED"
-    assert "No definite answer after 40 attempts" in row.reason
-    assert (await custody(funded, "available"), await custody(funded, "in-transit")) == (NET - 4000, 4000)
-    [given_up] = await troubled(funded)
-    assert (given_up.status, given_up.attempts) == ("ABANDONED", 40)
-
-    machine.line.mend()
-    async with machine.services.db.write(funded.platform) as scope:
-        assert await intents.revive(scope, given_up.id)
-    await execute_payouts(machine.services, funded.platform)
-    await machine.endpoint.deliver(machine.endpoint.kept)
-    machine.endpoint.holding = False
-    await machine.advance(days=4)
-
-    row = await funded.payout_row(requested.id)
-    assert (row.status, row.reason) == ("PAID", None)
-    assert [one["amount"] for one in await made(funded)] == [4000]
-    await funded.prove()
-
-
 async def refused_but_made(market: Market) -> tuple[Row[Any], Any]:
     """A payout of 40.00 that was refused and gave its money back, and the provider's payout of the same amount."""
     market.machine.line.refuse(CALL, status=400)
@@ -314,7 +228,7 @@ async def test_money_that_is_gone_cannot_be_claimed_again_in_silence(funded: Mar
 async def test_a_payout_that_was_refused_for_certain_cannot_be_revived(funded: Market) -> None:
     """Its money went back, so asking again would pay out money that nothing claims."""
     await refused_but_made(funded)
-    assert await troubled(funded) == []
+    assert await given_up_of(funded) == []
 
 
 @pytest.mark.parametrize("wrong", [{"amount": 4001}, {"currency": "USD"}, {"account": "acct_other"}])
@@ -330,95 +244,6 @@ async def test_a_payout_that_is_told_otherwise_is_not_booked(funded: Market, wro
     assert await custody(funded, "in-transit") == 4000
 
 
-async def test_a_worker_whose_lease_runs_out_asks_for_nothing(funded: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    requested = await funded.payout("A", 4000)
-    with monkeypatch.context() as slow:
-        slow.setattr(claims, "CALL_LONGEST", claims.CLAIM_LEASE)
-        await execute_payouts(funded.machine.services, funded.platform)
-    assert await made(funded) == []
-
-    await funded.machine.shift(4 * 60)
-    await funded.machine.advance(days=4)
-    assert (await funded.payout_row(requested.id)).status == "PAID"
-    await funded.prove()
-
-
-async def test_a_defect_in_one_payout_ends_the_job_after_the_others(
-    funded: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    requested = [await funded.payout("A", amount) for amount in (1000, 1001, 1002)]
-    send, broken = payouts._send, asyncio.Event()
-
-    async def fail_once(*arguments: Any) -> Payout:
-        if not broken.is_set():
-            broken.set()
-            raise RuntimeError("a defect")
-        return await send(*arguments)
-
-    monkeypatch.setattr(payouts, "_send", fail_once)
-    with pytest.raises(RuntimeError, match="a defect"):
-        await execute_payouts(funded.machine.services, funded.platform)
-
-    told_of = [(await funded.payout_row(row.id)).provider_payout is not None for row in requested]
-    assert sorted(told_of) == [False, True, True]
-
-
-async def test_a_payout_is_let_go_only_when_the_account_may_pay_out(funded: Market) -> None:
-    requested = await funded.payout("A", 4000)
-    account = (await funded.seller_row("A")).provider_account
-    machine, gate = funded.machine, onboarding.payout_gate(account)
-    async with machine.services.db.write(funded.platform) as scope:
-        [intent] = await claims.claim_due(scope, [payouts.CREATE_PAYOUT], 1)
-        refused = Refused(Failure(400, "payouts_not_allowed", "text"))
-        await intents.record_failure(scope, intent, refused, jitter=0, held_for=gate)
-        assert await claims.let_go(scope, onboarding.transfer_gate(account)) == 0
-
-    await onboarding.refresh(machine.services, funded.platform, [account])
-    await machine.quiet()
-
-    assert [one["amount"] for one in await made(funded)] == [4000]
-    assert (await funded.payout_row(requested.id)).provider_payout is not None
-
-
-@pytest.mark.parametrize("wait_seconds", [4 * 60, 25 * 3600], ids=["minutes later", "a day later"])
-@pytest.mark.parametrize("executed", [False, True], ids=["before the call", "after the call"])
-async def test_a_killed_worker_is_taken_over_from(funded: Market, executed: bool, wait_seconds: int) -> None:
-    requested = await funded.payout("A", 4000)
-    funded.machine.endpoint.holding = True
-    held = funded.machine.line.hold(CALL, executed=executed)
-    working = asyncio.create_task(funded.machine.quiet())
-    await held.reached.wait()
-    working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
-    funded.machine.line.mend()
-    assert len(await made(funded)) == executed
-
-    await funded.machine.advance(seconds=wait_seconds)
-    await funded.machine.endpoint.deliver(funded.machine.endpoint.kept)
-    funded.machine.endpoint.holding = False
-    await funded.machine.advance(days=4)
-
-    assert (await funded.payout_row(requested.id)).status == "PAID"
-    assert [one["amount"] for one in await made(funded)] == [4000]
-    await funded.prove()
-
-
-async def bank_account(market: Market, number: str) -> None:
-    """Gives A's account a bank account with a test number as its default."""
-    account = (await market.seller_row("A")).provider_account
-    form = {
-        "external_account[object]": "bank_account",
-        "external_account[country]": "US",
-        "external_account[currency]": "usd",
-        "external_account[routing_number]": "110000000",
-        "external_account[account_number]": number,
-        "default_for_currency": "true",
-    }
-    await market.stripe(f"accounts/{account}/external_accounts", form=form)
-    await market.machine.quiet()
-
-
 def told(one: Any, status: Any) -> Payout:
     """The provider's payout, in some state."""
     arrival = datetime.fromtimestamp(one["arrival_date"], UTC)
@@ -429,8 +254,3 @@ async def apply(market: Market, id: PayoutId, said: Payout, *, account: str | No
     account = account or (await market.seller_row("A")).provider_account
     async with market.machine.services.db.write(market.platform) as scope:
         await payouts.apply(scope, id, said, account=str(account))
-
-
-async def troubled(market: Market) -> list[Intent]:
-    async with market.machine.services.db.read(market.platform) as scope:
-        return await intents.troubled(scope)

@@ -12,7 +12,7 @@ from marketbill.db import Database
 from marketbill.errors import InvalidInput
 from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart
-from marketbill.ledger.balances import SellerPosition, seller_positions
+from marketbill.ledger.accounts import SellerPosition, seller_positions
 from marketbill.ledger.journal import JournalEntry, Outcome, Posting, Source, post, post_all
 from marketbill.payouts.statement import Line, Statement, statement
 
@@ -138,18 +138,22 @@ def movement(key: str, step: int, amount: int, seller: SellerId, at: datetime) -
     available, in_transit = chart.custody_available(seller, EUR), chart.custody_in_transit(seller, EUR)
     owed, psp = chart.custody_owed(seller, EUR), chart.psp_available(EUR)
     fee, vat = chart.platform_fee(EUR), chart.output_vat("NL", EUR)
-    kind, postings = [
-        ("charge", [Posting(chart.psp_pending(EUR), pending, amount), Posting(chart.psp_pending(EUR), pending, 7)]),
-        ("split", [Posting(pending, fee, amount), Posting(pending, vat, 1)]),
-        ("release", [Posting(pending, payable, amount)]),
-        ("transfer", [Posting(payable, psp, amount), Posting(available, owed, amount)]),
-        ("payout-created", [Posting(in_transit, available, amount)]),
-        ("payout-paid", [Posting(owed, in_transit, amount)]),
-        ("payout-failed", [Posting(available, owed, amount)]),
-        ("fee-returned", [Posting(fee, pending, amount)]),
-        ("correction", [Posting(payable, chart.bank(EUR), amount)]),
+    kind, source, postings = [
+        (
+            "charge",
+            "payment",
+            [Posting(chart.psp_pending(EUR), pending, amount), Posting(chart.psp_pending(EUR), pending, 7)],
+        ),
+        ("split", "payment", [Posting(pending, fee, amount), Posting(pending, vat, 1)]),
+        ("release", "payment", [Posting(pending, payable, amount)]),
+        ("transfer", "transfer", [Posting(payable, psp, amount), Posting(available, owed, amount)]),
+        ("payout-created", "payout", [Posting(in_transit, available, amount)]),
+        ("payout-paid", "payout", [Posting(owed, in_transit, amount)]),
+        ("payout-failed", "payout", [Posting(available, owed, amount)]),
+        ("manual", "correction", [Posting(fee, pending, amount)]),
+        ("manual", "correction", [Posting(payable, chart.bank(EUR), amount)]),
     ][step]
-    return JournalEntry(key, kind, Source("payment", new_id()), tuple(postings), at, "", {})
+    return JournalEntry(key, kind, Source(source, new_id()), tuple(postings), at, "", {})
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,12 +10,19 @@ import pytest
 from tests.market.machine import FEE_RULE, Machine
 from tests.market.market import Market
 
-from marketbill.ids import PaymentId
+from marketbill.errors import SellerNotAllowed
+from marketbill.health.examination import examine
+from marketbill.health.states import RECONNECT, Kind
+from marketbill.ids import PaymentId, public_id
+from marketbill.interventions import provider_intent
 from marketbill.payouts import transfer as transfers
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.provider import claim as claims
-from marketbill.provider import intent as intents
+from marketbill.provider import saga as sagas
+from marketbill.provider.kinds import CREATE_TRANSFER
 from marketbill.provider.port import Failure, Refused
+from marketbill.provider.saga import Failed
+from marketbill.sellers import seller as sellers
 from marketbill.sellers.onboarding import refresh
 
 CALL = "POST /v1/transfers"
@@ -103,6 +110,54 @@ async def test_a_gate_that_is_open_already_holds_a_transfer_for_a_minute_only(ma
     assert [row.status for row in await market.transfers(payment)] == ["SENT"]
 
 
+async def test_a_refusal_has_the_account_read_though_no_news_of_it_came(market: Market) -> None:
+    await market.seller("A")
+    await market.sale(market.line("A", 5000))
+    market.machine.endpoint.holding = True
+    await capability(market, "inactive")
+    await market.machine.advance(days=9)
+    market.machine.endpoint.holding = False
+    kept = market.machine.endpoint.kept
+    await market.machine.endpoint.deliver([one for one in kept if not one.type.startswith(("account", "capab"))])
+
+    await market.machine.quiet()
+
+    row = await market.seller_row("A")
+    assert (row.transfers, sellers.may_sell(row)) == ("RESTRICTED", True)
+    calls = market.machine.line.count(CALL)
+    await market.machine.sweep()
+    assert market.machine.line.count(CALL) == calls == 1, "nobody asks in a circle"
+
+
+async def test_an_account_that_was_disconnected_closes_all_gates_and_says_so(market: Market) -> None:
+    row = await market.seller("A")
+    await market.sale(market.line("A", 5000))
+    market.machine.endpoint.holding = True
+    await market.machine.control(f"accounts/{row.provider_account}/deauthorize", {})
+    await market.machine.advance(days=9)
+    market.machine.endpoint.holding = False
+    kept = market.machine.endpoint.kept
+    await market.machine.endpoint.deliver([one for one in kept if not one.type.startswith(("account", "capab"))])
+
+    await market.machine.quiet()
+
+    row = await market.seller_row("A")
+    assert (row.transfers, row.payouts_enabled, sellers.may_sell(row)) == ("RESTRICTED", False, False)
+    assert row.requirements["disabled_reason"] == "account_disconnected"
+    with pytest.raises(SellerNotAllowed, match="no connected account"):
+        await market.pay(market.draft(market.line("A", 5000)))
+    found = await examine(market.machine.services.db, everything=True)
+    [held] = [one for one in found if one.kind == Kind.REQUEST_HELD]
+    assert held.to_do == RECONNECT
+
+
+async def test_an_event_tells_of_a_disconnected_account_at_once(market: Market) -> None:
+    row = await market.seller("A")
+    await market.machine.control(f"accounts/{row.provider_account}/deauthorize", {})
+    await market.machine.quiet()
+    assert not sellers.may_sell(await market.seller_row("A"))
+
+
 async def test_news_of_an_account_that_still_may_not_receive_wake_nothing(market: Market) -> None:
     await market.seller("A")
     payment = await released(market)
@@ -132,7 +187,7 @@ async def test_a_defect_in_one_call_does_not_lose_what_the_others_did(
     await released(market)
     await released(market, price=6000)
     await market.machine.shift(60)
-    send, broken = transfers._send, asyncio.Event()
+    send, broken = transfers.TRANSFER.send, asyncio.Event()
 
     async def fail_once(*arguments: Any) -> Any:
         if not broken.is_set():
@@ -140,7 +195,7 @@ async def test_a_defect_in_one_call_does_not_lose_what_the_others_did(
             raise RuntimeError("a defect")
         return await send(*arguments)
 
-    monkeypatch.setattr(transfers, "_send", fail_once)
+    monkeypatch.setattr(transfers, "TRANSFER", replace(transfers.TRANSFER, send=fail_once))
     with pytest.raises(RuntimeError, match="a defect"):
         await execute_transfers(market.machine.services, market.platform)
 
@@ -208,6 +263,51 @@ async def test_after_a_day_the_look_up_alone_keeps_it_once(market: Market, execu
     await market.prove()
 
 
+async def test_a_server_error_seven_hours_after_a_worker_was_lost_sends_once(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider completes late what the second attempt was the first to send."""
+    monkeypatch.setattr("marketbill.provider.stripe.wire.NETWORK_RETRIES", 0)
+    await market.seller("A")
+    payment = await released(market)
+    machine = market.machine
+    await machine.shift(60)
+    async with machine.services.db.write(market.platform) as scope:
+        await claims.claim_due(scope, [transfers.CREATE_TRANSFER], 1)
+    await machine.control("clock", {"advance_seconds": 7 * 3600})
+    await machine.shift(7 * 3600)
+    await machine.control("faults", {"kind": "error_late", "on": CALL, "seconds": 1800})
+    await execute_transfers(machine.services, market.platform)
+    for _ in range(4):
+        await machine.shift(20)
+        await execute_transfers(machine.services, market.platform)
+    assert await sent(market) == []
+
+    await machine.advance(seconds=3600)
+    await machine.advance(days=1)
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    assert await sent(market) == [NET]
+    await market.prove()
+
+
+async def test_a_transfer_that_the_balance_was_too_small_for_goes_when_funds_come(market: Market) -> None:
+    await market.seller("A")
+    payment = await released(market)
+    machine = market.machine
+    await machine.shift(60)
+    async with machine.services.db.write(market.platform) as scope:
+        [short] = await claims.claim_due(scope, [transfers.CREATE_TRANSFER], 1)
+        refused = Refused(Failure(400, "balance_insufficient", "text"))
+        await sagas.settle(scope, transfers.TRANSFER, [Failed(short, refused)])
+    assert [row.status for row in await market.transfers(payment)] == ["PENDING"]
+
+    await market.sale(market.line("A", 6000), card="pm_card_bypassPending")
+
+    assert [row.status for row in await market.transfers(payment)] == ["SENT"]
+    await market.prove()
+
+
 async def test_lost_answers_and_a_refused_look_up_send_once(market: Market) -> None:
     await market.seller("A")
     payment = await market.sale(market.line("A", 5000))
@@ -256,8 +356,9 @@ async def test_a_transfer_without_an_answer_is_not_said_to_be_refused(market: Ma
     assert "No definite answer after 40 attempts" in row.reason
 
     market.machine.line.mend()
-    async with market.machine.services.db.write(market.platform) as scope:
-        assert await intents.revive(scope, row.intent_id)
+    await provider_intent.retry(
+        market.machine.services, market.platform, id=public_id("provider intent", row.intent_id), by="key_1"
+    )
     await execute_transfers(market.machine.services, market.platform)
     [row] = await market.transfers(payment)
     assert (row.status, row.reason) == ("SENT", None)
@@ -270,12 +371,13 @@ async def test_a_worker_that_was_overtaken_does_not_undo_what_the_other_did(mark
     machine = market.machine
     await machine.shift(60)
     async with machine.services.db.write(market.platform) as scope:
-        [late] = await claims.claim_due(scope, [transfers.CREATE_TRANSFER], 1)
+        [late] = await claims.claim_due(scope, [CREATE_TRANSFER], 1)
 
     await machine.shift(4 * 60)
     await execute_transfers(machine.services, market.platform)
     refused = Refused(Failure(400, "parameter_unknown", "text"))
-    await transfers._record(machine.services, market.platform, [transfers._Failed(late, refused)])
+    async with machine.services.db.write(market.platform) as scope:
+        await sagas.settle(scope, transfers.TRANSFER, [Failed(late, refused)])
 
     [row] = await market.transfers(payment)
     assert (row.status, row.reason) == ("SENT", None)

@@ -9,12 +9,16 @@ import pytest
 
 from marketbill import clock
 from marketbill.db import Database
+from marketbill.errors import StateConflict
 from marketbill.ids import PlatformId, new_id
+from marketbill.paging import PageRequest
 from marketbill.provider import claim as claims
+from marketbill.provider import ending, intervention
 from marketbill.provider import intent as intents
-from marketbill.provider.intent import Intent, IntentDraft
+from marketbill.provider.intent import Intent, IntentDraft, KeyUse
+from marketbill.provider.model import IntentStatus
 from marketbill.provider.port import Declined, Failure, Refused, Unknown
-from marketbill.provider.retry import Action
+from marketbill.provider.retry import FOR_WANT_OF_FUNDS, Action
 
 KIND = "create_transfer"
 NO_FUNDS = Refused(Failure(400, "balance_insufficient", "text"))
@@ -56,8 +60,8 @@ async def test_a_caller_who_asks_at_once_is_left_alone_for_a_while(db: Database,
     [taken] = await claimed(db, platform, later=intents.CALLER_LEASE)
     assert (taken.id, taken.key, taken.request) == (mine.id, mine.key, {"amount": 7})
     assert taken.look_up_first
-    assert not taken.key_expired(taken.created_at + timedelta(hours=22))
-    assert taken.key_expired(taken.created_at + timedelta(hours=24))
+    assert taken.key_use(taken.created_at + timedelta(hours=22)) is KeyUse.SAME
+    assert taken.key_use(taken.created_at + timedelta(hours=24)) is KeyUse.NEW
 
 
 async def test_two_workers_at_once_claim_different_intents(db: Database, platform: PlatformId) -> None:
@@ -86,11 +90,11 @@ async def test_the_end_of_an_intent_is_recorded_once(db: Database, platform: Pla
     await opened(db, platform)
     [intent] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        assert await intents.record_success(scope, intent, "tr_1")
-        assert not await intents.record_success(scope, intent, "tr_1")
-        assert not await intents.record_refusal(scope, intent, NO_FUNDS)
-        assert not await intents.record_unknown(scope, intent, NO_ANSWER, scope.now)
-        assert not await intents.postpone(scope, intent, NO_FUNDS, retry_at=scope.now)
+        assert await ending.record_success(scope, intent, "tr_1")
+        assert not await ending.record_success(scope, intent, "tr_1")
+        assert not await ending.record_refusal(scope, intent, NO_FUNDS)
+        assert not await ending.postpone(scope, intent, NO_ANSWER, retry_at=scope.now)
+        assert not await ending.postpone(scope, intent, NO_FUNDS, retry_at=scope.now)
         known = await intents.get(scope, intent.id)
     assert known is not None
     assert (known.status, known.provider_id, known.last_error) == ("SUCCEEDED", "tr_1", None)
@@ -102,8 +106,8 @@ async def test_many_ends_in_one_statement(db: Database, platform: PlatformId) ->
         await opened(db, platform)
     one, two, three = await claimed(db, platform)
     async with db.write(platform) as scope:
-        await intents.record_refusal(scope, two, NO_FUNDS)
-        recorded = await intents.record_successes(scope, [(one, "tr_1"), (two, "tr_2"), (three, "tr_3")])
+        await ending.record_refusal(scope, two, NO_FUNDS)
+        recorded = await ending.record_successes(scope, [(one, "tr_1"), (two, "tr_2"), (three, "tr_3")])
         subjects = await intents.for_subjects(scope, KIND, [one.subject_id, three.subject_id])
     assert recorded == {one.id, three.id}
     assert {intent.provider_id for intent in subjects} == {"tr_1", "tr_3"}
@@ -113,7 +117,7 @@ async def test_a_refusal_for_want_of_funds_is_tried_later_under_a_new_key(db: Da
     await opened(db, platform)
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        decision = await intents.record_failure(scope, first, NO_FUNDS, jitter=0)
+        decision = await ending.record_failure(scope, first, NO_FUNDS, jitter=0)
     assert decision is not None
     assert (decision.action, decision.after) == (Action.AGAIN, timedelta(minutes=30))
     assert await claimed(db, platform, later=timedelta(minutes=29)) == []
@@ -126,7 +130,7 @@ async def test_no_answer_is_tried_soon_under_the_same_key_after_a_look_up(db: Da
     await opened(db, platform)
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        await intents.record_failure(scope, first, NO_ANSWER, jitter=0)
+        await ending.record_failure(scope, first, NO_ANSWER, jitter=0)
     [second] = await claimed(db, platform, later=timedelta(seconds=5))
     assert second.key == first.key
     assert second.look_up_first
@@ -139,7 +143,7 @@ async def test_what_waits_for_an_account_goes_when_the_account_changes(db: Datab
     await opened(db, platform)
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        decision = await intents.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1")
+        decision = await ending.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1")
     assert decision is not None
     assert decision.action is Action.HOLD
     assert await claimed(db, platform, later=timedelta(days=6)) == []
@@ -154,7 +158,7 @@ async def test_what_nobody_lets_go_is_tried_after_a_week(db: Database, platform:
     await opened(db, platform)
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        await intents.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1")
+        await ending.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1")
     assert len(await claimed(db, platform, later=timedelta(days=7))) == 1
 
 
@@ -162,7 +166,7 @@ async def test_what_seems_free_already_is_tried_in_a_minute(db: Database, platfo
     await opened(db, platform)
     [first] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        await intents.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1", seems_free=True)
+        await ending.record_failure(scope, first, NO_CAPABILITY, jitter=0, held_for="acct_1", seems_free=True)
     assert await claimed(db, platform, later=timedelta(seconds=59)) == []
     assert len(await claimed(db, platform, later=timedelta(seconds=61))) == 1
 
@@ -171,7 +175,7 @@ async def test_a_decline_is_final_and_keeps_the_payment_of_the_provider(db: Data
     intent = await opened(db, platform, send_now=True)
     declined = Declined(Failure(402, "card_declined", "text", decline_code="lost_card", payment_id="pi_1"))
     async with db.write(platform) as scope:
-        decision = await intents.record_failure(scope, intent, declined, jitter=random.random())
+        decision = await ending.record_failure(scope, intent, declined, jitter=random.random())
         known = await intents.get(scope, intent.id)
     assert decision is not None
     assert decision.action is Action.FINAL
@@ -185,17 +189,17 @@ async def test_a_bug_of_ours_is_given_up_seen_and_revived(db: Database, platform
     [intent] = await claimed(db, platform)
     wrong = Refused(Failure(400, "parameter_unknown", "text", param="colour"))
     async with db.write(platform) as scope:
-        decision = await intents.record_failure(scope, intent, wrong, jitter=0)
-        [seen] = await intents.troubled(scope)
+        decision = await ending.record_failure(scope, intent, wrong, jitter=0)
+        [seen] = (await intents.page(scope, PageRequest(), status=[IntentStatus.GAVE_UP])).rows
     assert decision is not None
     assert decision.action is Action.GIVE_UP
-    assert (seen.id, seen.status) == (intent.id, "ABANDONED")
+    assert (seen.id, seen.status) == (intent.id, "GAVE_UP")
     assert await claimed(db, platform, later=timedelta(days=400)) == []
     async with db.write(platform) as scope:
-        assert await intents.revive(scope, intent.id)
-        assert not await intents.revive(scope, intent.id)
+        await intervention.retry(scope, intent.id, by="key_1")
     [again] = await claimed(db, platform)
     assert again.look_up_first
+    assert (again.key, again.attempts, again.tries) == (f"{intent.key}-2", 2, 1)
 
 
 async def test_a_worker_whose_lease_is_over_records_no_failure_but_success(db: Database, platform: PlatformId) -> None:
@@ -203,19 +207,19 @@ async def test_a_worker_whose_lease_is_over_records_no_failure_but_success(db: D
     [late] = await claimed(db, platform)
     [current] = await claimed(db, platform, later=claims.CLAIM_LEASE)
     async with db.write(platform) as scope:
-        assert not await intents.record_refusal(scope, late, NO_FUNDS)
-        assert not await intents.abandon(scope, late, NO_FUNDS)
-        assert not await intents.record_unknown(scope, late, NO_ANSWER, scope.now)
-        assert not await intents.postpone(scope, late, NO_FUNDS, retry_at=scope.now)
+        assert not await ending.record_refusal(scope, late, NO_FUNDS)
+        assert not await ending.give_up(scope, late, NO_FUNDS)
+        assert not await ending.postpone(scope, late, NO_ANSWER, retry_at=scope.now)
+        assert not await ending.postpone(scope, late, NO_FUNDS, retry_at=scope.now)
         for error in (NO_FUNDS, NO_CAPABILITY, NO_ANSWER):
-            assert await intents.record_failure(scope, late, error, jitter=0) is None
+            assert await ending.record_failure(scope, late, error, jitter=0) is None
         with pytest.raises(Unknown):
             await claims.renew_key(scope, late)
         known = await intents.get(scope, late.id)
         assert known is not None
         assert (known.status, known.attempts, known.key) == ("UNKNOWN", 2, current.key)
         assert known.last_error is None
-        assert await intents.record_success(scope, late, "tr_1")
+        assert await ending.record_success(scope, late, "tr_1")
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -223,11 +227,11 @@ async def test_a_success_ends_even_an_intent_that_was_given_up(db: Database, pla
     await opened(db, platform)
     [intent] = await claimed(db, platform)
     async with db.write(platform) as scope:
-        assert await intents.abandon(scope, intent, NO_ANSWER)
+        assert await ending.give_up(scope, intent, NO_ANSWER)
         if many:
-            assert await intents.record_successes(scope, [(intent, "tr_1")]) == {intent.id}
+            assert await ending.record_successes(scope, [(intent, "tr_1")]) == {intent.id}
         else:
-            assert await intents.record_success(scope, intent, "tr_1")
+            assert await ending.record_success(scope, intent, "tr_1")
 
 
 async def test_no_call_is_begun_that_the_lease_may_not_outlast(
@@ -243,10 +247,50 @@ async def test_no_call_is_begun_that_the_lease_may_not_outlast(
         claims.check_lease(taken)
 
 
+async def test_what_ended_or_began_since_it_was_looked_up_is_not_abandoned(db: Database, platform: PlatformId) -> None:
+    await opened(db, platform)
+    [late] = await claimed(db, platform)
+    hours = timedelta(hours=7)
+    async with db.write(platform) as scope:
+        scope.now += hours
+        seen = await intervention.load(scope, late.id)
+        intervention.check_abandonable(seen, scope.now)
+    async with db.write(platform) as scope:  # a worker who stood still for all that time tells what came of it
+        scope.now += hours
+        await ending.record_failure(scope, late, NO_ANSWER, jitter=0)
+    async with db.write(platform) as scope:
+        scope.now += hours
+        with pytest.raises(StateConflict):
+            await intervention.abandon(scope, seen, by="key_1", reason="text")
+        with pytest.raises(StateConflict, match="may still complete"):
+            intervention.check_abandonable(await intervention.load(scope, late.id), scope.now)
+    [again] = await claimed(db, platform, later=2 * hours)
+    async with db.write(platform) as scope:
+        scope.now += 2 * hours
+        with pytest.raises(StateConflict, match="under way, until"):
+            intervention.check_abandonable(await intervention.load(scope, again.id), scope.now)
+
+
+async def test_what_waits_for_funds_goes_when_they_come(db: Database, platform: PlatformId) -> None:
+    for _ in range(3):
+        await opened(db, platform)
+    short, held, under_way = await claimed(db, platform)
+    async with db.write(platform) as scope:
+        await ending.record_failure(scope, short, NO_FUNDS, jitter=0)
+        await ending.record_failure(scope, held, NO_CAPABILITY, jitter=0, held_for="acct_1")
+    async with db.write(platform) as scope:
+        assert await claims.hurry(scope, "create_payout", FOR_WANT_OF_FUNDS) == 0
+        assert await claims.hurry(scope, KIND, FOR_WANT_OF_FUNDS) == 1
+    assert [one.id for one in await claimed(db, platform)] == [short.id]
+    async with db.write(platform) as scope:
+        assert await claims.hurry(scope, KIND, FOR_WANT_OF_FUNDS) == 0, "it is under way, as is the other"
+    assert under_way.id != short.id
+
+
 async def test_another_platform_sees_nothing(db: Database, platform: PlatformId) -> None:
     intent = await opened(db, platform)
     other = PlatformId(uuid4())
     assert await claimed(db, other) == []
     async with db.write(other) as scope:
         assert await intents.get(scope, intent.id) is None
-        assert not await intents.record_success(scope, intent, "tr_1")
+        assert not await ending.record_success(scope, intent, "tr_1")

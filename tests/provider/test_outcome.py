@@ -52,6 +52,39 @@ def test_an_exception_is_one_of_three_outcomes(
     assert getattr(outcome, "untouched", None) is untouched
 
 
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
+def test_a_status_without_the_providers_own_form_is_no_definite_answer(status: int) -> None:
+    """A firewall, a proxy, a page of somebody else's: it says nothing of what the provider did."""
+    outcome = outcome_of(http(status))
+    assert isinstance(outcome, Unknown)
+    assert (outcome.failure.status, outcome.failure.code) == (status, "answer_not_understood")
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("Invalid API Key provided: sk_test_4eC39HqL", "Invalid API Key provided: sk_…"),
+        ("The key 'rk_live_********1234' may not", "The key 'rk_…' may not"),
+        ("secret pi_3Nabc_secret_XyZ09 is", "secret pi_3Nabc_secret_… is"),
+        ("Invalid email address: anna@example.com", "Invalid email address: …@…"),
+        ("No such destination: 'acct_1Nxyz'", "No such destination: 'acct_1Nxyz'"),
+        ("half a character \ud800 and none \x00", "half a character ? and none "),
+        ("x" * 600, "x" * 500),
+    ],
+)
+def test_what_is_kept_of_a_message_holds_no_secret_and_no_person(message: str, kept: str) -> None:
+    outcome = outcome_of(http(400, {"message": message}))
+    assert outcome is not None
+    assert outcome.failure.message == kept
+
+
+def test_an_error_whose_fields_are_not_what_they_should_be_is_still_an_outcome() -> None:
+    wrong = {"code": 7, "message": ["no"], "type": None, "charge": {}, "payment_intent": {"id": 5}, "param": {}}
+    outcome = outcome_of(http(402, wrong))
+    assert isinstance(outcome, Declined)
+    assert outcome.failure.as_json() == {"status": 402, "message": "No message.", "request_id": "req_1"}
+
+
 @pytest.mark.parametrize("defect", [TypeError("ours"), KeyError("ours"), ValueError("ours")])
 def test_a_defect_of_ours_is_no_outcome(defect: Exception) -> None:
     assert outcome_of(defect) is None

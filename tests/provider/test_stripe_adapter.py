@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from marketbill import clock
-from marketbill.provider.port import CapabilityState, Declined, PaymentState, Refused, Unknown
+from marketbill.provider.objects import CapabilityState, PaymentState
+from marketbill.provider.port import Declined, Refused, Unknown
 from marketbill.provider.stripe import StripeProvider, connect, parse_event, verify_signature
 
 
@@ -271,7 +272,10 @@ async def test_events_arrive_signed_and_can_be_listed_again(
     assert set(ids.values()) == {1}
 
     [listed] = await provider.list_events(["payment_intent.succeeded"], started)
-    assert (listed.object_id, listed.livemode) == (paid.id, False)
-    assert await provider.list_events(["account.updated"], started, account_id=seller)
+    assert (listed.event.object_id, listed.event.livemode) == (paid.id, False)
+    assert parse_event(listed.raw) == listed.event
+    of_seller = await provider.list_events(["account.updated"], started, account_id=seller)
+    assert {one.event.account for one in of_seller} == {seller}
+    assert await provider.list_events(["payment_intent.succeeded"], started, created_until=started) == []
     while not received.empty():
         assert parse_event(received.get_nowait()[0]).id not in ids

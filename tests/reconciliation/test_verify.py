@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +12,12 @@ from tests.market.market import Market
 
 from marketbill.demo.sandbox import SandboxControl
 from marketbill.ids import public_id
+from marketbill.ledger import chart
+from marketbill.ledger.entries import entry_page
+from marketbill.ledger.entry import Posting
+from marketbill.ledger.operations import correction
+from marketbill.ledger.operations.replacement import Replacement
+from marketbill.ledger.original import load
 from marketbill.reconciliation.check import Check, Verdict
 from marketbill.reconciliation.verify import is_proven, verify
 
@@ -67,6 +74,39 @@ async def test_books_that_hold_are_proven(sold: Market) -> None:
     assert found["fee report", "revenue:platform-fee EUR"] == "12.40"
     assert found["provider balance", "psp:available EUR"] == "12.08"
     assert not [check for check in checks if check.verdict is Verdict.WARNING]
+
+
+async def corrected(market: Market, kind: str, /, **anew: Any) -> str:
+    """The one entry of this kind reversed and booked anew, `anew` apart from how it was; the object it is about."""
+    async with market.machine.services.db.write(market.platform) as scope:
+        [found] = await entry_page(scope, kind=kind)
+        wrong = await load(scope, found.id)
+        right = Replacement(**{"postings": wrong.postings, "description": "As it was"} | anew)
+        await correction.request(scope, wrong.id, by="key_anna", reason="a story", replacement=right)
+        return public_id(wrong.source.type, wrong.source.id)
+
+
+async def test_a_correction_that_changes_nothing_leaves_the_books_proven(sold: Market) -> None:
+    for kind in ("psp-fee", "split"):
+        await corrected(sold, kind)
+    checks = await checks_of(sold)
+    assert is_proven(checks)
+    assert not [check for check in checks if check.verdict is Verdict.WARNING]
+
+
+async def test_a_correction_apart_from_what_happened_is_told_but_breaks_nothing(sold: Market) -> None:
+    elsewhere = Posting(chart.account(chart.GOODWILL, "EUR"), chart.psp_pending("EUR"), 207)
+    payment = await corrected(sold, "psp-fee", postings=(elsewhere,), kind="manual")
+    checks = await checks_of(sold)
+    assert broken(checks) == []
+    assert [(check.name, check.subject, check.found) for check in checks if check.verdict is Verdict.WARNING] == [
+        ("payment corrected", f"{payment} psp-fee EUR", "0.00 booked, 2.07 happened")
+    ]
+
+
+async def test_a_correction_of_what_the_provider_holds_is_told_by_the_provider(sold: Market) -> None:
+    await corrected(sold, "psp-fee", postings=(Posting(chart.psp_fee("EUR"), chart.psp_pending("EUR"), 200),))
+    assert [check.subject for check in broken(await checks_of(sold))] == ["psp:pending EUR"]
 
 
 async def test_without_many_balances_at_once_the_provider_is_asked_account_by_account(sold: Market) -> None:
@@ -136,11 +176,13 @@ async def test_a_cent_at_the_provider(sold: Market) -> None:
 
 async def test_what_waits_is_a_warning(sold: Market, tamper: Tamper) -> None:
     await tamper("update inbox_event set handled_at = null, attempts = 3 where id = (select min(id) from inbox_event)")
-    await tamper("update transfer set status = 'REFUSED' where false or amount = 2717")
+    await tamper("update provider_intent set status = 'GAVE_UP' where kind = 'create_transfer'")
     checks = await checks_of(sold)
     warnings = {check.subject: check.found for check in checks if check.verdict is Verdict.WARNING}
-    assert warnings["events of the provider that failed"] == "1"
-    assert warnings["transfers refused by the provider"] == "1"
+    assert warnings == {
+        "events of the provider that were parked": "1",
+        "requests to the provider that were given up": "3",
+    }
 
 
 async def test_funds_that_are_due_but_not_booked_yet_are_counted_in(market: Market) -> None:

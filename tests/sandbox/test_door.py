@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,18 @@ class TestDoor:
         answer = bench.call("GET", "/v1/balance", headers={"Authorization": "Bearer sk_test_0123456789abcdefgh"})
         assert answer.status == 401
         assert "0123456789" not in answer.body["error"]["message"]
+
+    def test_a_key_may_be_the_user_of_basic_authentication(self, bench: Any) -> None:
+        """As in `curl -u sk_test_...:`."""
+
+        def status(given: bytes) -> int:
+            return bench.call("GET", "/v1/balance", headers={"Authorization": f"Basic {given.decode()}"}).status
+
+        assert status(b64encode(f"{bench.key}:".encode())) == 200
+        assert status(b64encode(bench.key.encode())) == 200
+        assert status(b64encode(b"sk_test_none:")) == 401
+        assert status(b64encode(b":" + bench.key.encode())) == 401
+        assert status(b"no base64 at all") == 401
 
     def test_another_release_is_refused_loudly(self, bench: Any) -> None:
         answer = bench.call("GET", "/v1/balance", headers={"Stripe-Version": "2024-06-20"})
@@ -84,7 +97,7 @@ class TestParameters:
         assert (error.get("code"), error["param"]) == (code, param)
 
     def test_what_is_not_simulated_is_refused_by_name(self, bench: Any) -> None:
-        for name in ("application_fee_amount=5", "transfer_data[destination]=acct_1", "on_behalf_of=acct_1"):
+        for name in ("customer_account=cusacct_1", "payment_details[order_reference]=7", "hooks[inputs][tax]=1"):
             error = bench.refusal("/v1/payment_intents", f"amount=100&currency=usd&{name}")
             assert error["param"] == name.partition("=")[0].partition("[")[0]
 
@@ -196,6 +209,21 @@ class TestIdempotency:
             answers = list(pool.map(call, range(50)))
         assert len({answer["id"] for answer in answers}) == 1
         assert bench.balance("usd", seller) == (100, 0)
+
+    def test_a_key_is_forgotten_after_a_day_and_after_30_in_the_second_version(self, bench: Any) -> None:
+        first = bench.post("/v1/customers", "name=a", key="k")
+        body = {"identity": {"country": "us"}}
+        second = bench.call("POST", "/v2/core/accounts", json_body=body, key="v2").body
+        bench.advance(hours=23)
+        assert bench.post("/v1/customers", "name=a", key="k") == first
+        bench.advance(hours=2)
+        assert bench.post("/v1/customers", "name=a", key="k")["id"] != first["id"]
+        bench.advance(days=28)
+        assert bench.call("POST", "/v2/core/accounts", json_body=body, key="v2").body == second
+        assert bench.control("state")["idempotency_keys"] == 1
+        bench.advance(days=2)
+        assert bench.control("state")["idempotency_keys"] == 0
+        assert bench.call("POST", "/v2/core/accounts", json_body=body, key="v2").body["id"] != second["id"]
 
     def test_v2_keys_hold_too(self, bench: Any) -> None:
         body = {"identity": {"country": "us"}}

@@ -20,7 +20,7 @@ import sys, pathlib, uvicorn
 from marketbill.sandbox.app import create_app
 state, port = sys.argv[1:]
 app = create_app(pathlib.Path(state), base_url=f"http://127.0.0.1:{port}")
-uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
+uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_keep_alive=60)
 """
 
 
@@ -156,3 +156,25 @@ def test_every_answered_write_is_there_after_a_kill_under_load(process: Process,
     state = after.control("state")
     assert state["books_balance"]
     assert state["objects"]["payment_intent"] == state["objects"]["balance_transaction"] >= len(answered)
+
+
+def test_faults_go_on_after_a_kill_as_if_there_had_been_none(process: Process, bench: Any) -> None:
+    """The same seed and the same requests, once with a kill in the middle, meet the same faults."""
+
+    def statuses(of: Any, count: int) -> list[int]:
+        return [of.call("GET", "/v1/balance").status for _ in range(count)]
+
+    killed = process.bench().open_platform()
+    for one in (bench, killed):
+        one.control("faults/seed", {"seed": 5})
+        one.control("faults", {"kind": "error_before", "rate": 0.4})
+        one.control("faults", {"kind": "lock_timeout", "next": 12})
+    undisturbed = statuses(bench, 30)
+    seen = statuses(killed, 15)
+    process.kill()
+    process.start()
+    after = process.bench()
+    after.key = killed.key
+    assert seen + statuses(after, 15) == undisturbed
+    assert after.control("faults")["survived"] == bench.control("faults")["survived"]
+    assert {500, 429, 200} == set(undisturbed)

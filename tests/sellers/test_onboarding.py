@@ -12,7 +12,11 @@ from tests.market.market import Market
 from marketbill.actor import Actor, Role
 from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected
 from marketbill.ids import SellerId, new_id, public_id
-from marketbill.provider.port import Unknown
+from marketbill.provider import claim as claims
+from marketbill.provider import ending
+from marketbill.provider import intent as intents
+from marketbill.provider.kinds import CREATE_ACCOUNT
+from marketbill.provider.port import Failure, Unknown
 from marketbill.sellers import onboarding
 from marketbill.sellers.onboarding import OnboardingLink
 
@@ -94,6 +98,27 @@ async def test_an_account_whose_making_was_not_answered_is_not_made_twice(market
     made = await link(market)
 
     assert [one["id"] for one in await accounts(market)] == [made.seller.provider_account]
+
+
+async def test_an_account_that_was_made_for_a_request_that_was_given_up_is_found(market: Market) -> None:
+    """The operator abandons nothing, the seller just asks for his link again: he has his account, and one only."""
+    market.machine.line.lose_answer(CALL)
+    await market.seller("A", onboard=None)
+    async with market.machine.services.db.write(market.platform) as scope:
+        [made] = await intents.for_subjects(scope, CREATE_ACCOUNT, [market.sellers["A"]])
+        again = await claims.take(scope, made.id)
+        await ending.give_up(scope, again, Unknown(Failure(None, "no_answer", "No answer.")))
+    await market.machine.shift(86_400)
+
+    found = await link(market)
+
+    assert [one["id"] for one in await accounts(market)] == [found.seller.provider_account]
+    assert market.machine.line.count(CALL) == 1
+    settings = await market.stripe("balance_settings", account=found.seller.provider_account)
+    assert settings["payments"]["payouts"]["schedule"]["interval"] == "manual"
+    async with market.machine.services.db.read(market.platform) as scope:
+        ended = await intents.for_subjects(scope, CREATE_ACCOUNT, [market.sellers["A"]])
+    assert [one.status for one in ended] == ["SUCCEEDED", "SUCCEEDED"]
 
 
 @pytest.mark.parametrize("asked_before", [True, False])

@@ -4,7 +4,7 @@ import pytest
 from tests.market.market import Market
 
 from marketbill.provider.intent import CALLER_LEASE
-from marketbill.sellers.upkeep import _STALE, NEWS_WITHIN, keep_up_sellers
+from marketbill.sellers.upkeep import NEWS_WITHIN, keep_up_sellers
 
 CALL = "POST /v2/core/accounts"
 
@@ -38,7 +38,7 @@ async def test_news_that_never_came_are_asked_for(market: Market) -> None:
 async def test_an_account_that_cannot_be_read_does_not_keep_the_others_waiting(
     market: Market, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr("marketbill.sellers.upkeep._STALE", _STALE.limit(1))
+    monkeypatch.setattr("marketbill.sellers.upkeep.BATCH_MAX", 1)
     for name in ("Gone", "A"):
         await market.seller(name, onboard=None)
     market.machine.endpoint.holding = True
@@ -52,3 +52,18 @@ async def test_an_account_that_cannot_be_read_does_not_keep_the_others_waiting(
 
     assert (await market.seller_row("A")).transfers == "ACTIVE"
     assert market.machine.line.count(f"GET /v1/accounts/{gone}") == 1
+
+
+async def test_a_seller_who_takes_long_is_asked_about_ever_less_often_but_every_six_hours(market: Market) -> None:
+    row = await market.seller("A", onboard=None)
+    call = f"GET /v1/accounts/{row.provider_account}"
+
+    async def asked(*, minutes: int) -> int:
+        before = market.machine.line.count(call)
+        await market.machine.shift(60 * minutes)
+        await market.machine.sweep()
+        return market.machine.line.count(call) - before
+
+    assert [await asked(minutes=minutes) for minutes in (9, 2)] == [0, 1]
+    assert [await asked(minutes=minutes) for minutes in (9, 3)] == [0, 1], "as long again as he takes, 11 minutes"
+    assert [await asked(minutes=minutes) for minutes in (48 * 60, 350, 20)] == [1, 0, 1], "six hours at most"

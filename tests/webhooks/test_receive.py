@@ -164,7 +164,7 @@ async def test_a_signed_body_that_is_no_json_is_refused(paid: Market, subtests: 
             moment = int(time.time())
             credentials = await endpoint.secrets(paid.platform)
             with pytest.raises(BadEvent):
-                await endpoint.receive(replace(signed, raw=raw, signature=signature(credentials[0], raw, moment)))
+                await endpoint.receive(replace(signed, raw=raw, signature=signature((credentials[0],), raw, moment)))
 
 
 async def test_an_event_we_did_not_ask_for_is_answered_and_passed_over(paid: Market) -> None:

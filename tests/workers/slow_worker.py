@@ -7,18 +7,19 @@ import dramatiq
 import redis
 from dramatiq import Broker
 
-from marketbill_workers.broker import QUEUE, build_broker
+from marketbill_workers import broker as brokers
+from marketbill_workers.broker import build_broker
 from marketbill_workers.main import OrderlyEnd
 
-URL = os.environ["BROKER_URL"]
+QUEUE = brokers.NAMESPACE = os.environ["TEST_QUEUE"]
 #: The same mechanism as in production, with less patience.
 HEARTBEAT_TIMEOUT_MS = 2_000
 
 
 def set_up() -> Broker:
-    broker = build_broker(URL, OrderlyEnd())
-    broker.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
-    client = redis.Redis.from_url(URL)
+    brokers.HEARTBEAT_TIMEOUT_MS = HEARTBEAT_TIMEOUT_MS
+    broker = build_broker(os.environ["BROKER_URL"], OrderlyEnd())
+    client = redis.Redis.from_url(os.environ["SIGNS_URL"])
 
     @dramatiq.actor(actor_name="slow", queue_name=QUEUE, broker=broker)
     async def slow() -> None:

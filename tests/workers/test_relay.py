@@ -1,30 +1,27 @@
 """The relay: from the outbox to the broker, through the loss of either."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import redis
 from dramatiq import Broker
 from structlog.testing import capture_logs
+from tests.brokers.queues import Queue, RedisQueue
 
 from marketbill.db import Database
 from marketbill.embedded.valkey import EmbeddedValkey
 from marketbill.events import outbox
 from marketbill.ids import PlatformId
-from marketbill_workers.broker import QUEUE, UnknownBroker, build_broker
+from marketbill_workers.broker import NAMESPACE, UnknownBroker, build_broker
 from marketbill_workers.jobs import PRUNE
 from marketbill_workers.relay import BrokerAway, Relay
 
 
-def queued(url: str) -> list[tuple[str, list[str]]]:
+def queued(queue: Queue) -> list[tuple[str, list[str]]]:
     """The actors and arguments that wait at the broker, without the relay's own scheduled job."""
-    with redis.Redis.from_url(url) as client:
-        bodies = client.hvals(f"marketbill:{QUEUE}.msgs")
-    messages = [json.loads(body) for body in bodies]  # pyright: ignore[reportGeneralTypeIssues]
+    messages = queue.messages()
     return sorted((message["actor_name"], message["args"]) for message in messages if message["actor_name"] != PRUNE)
 
 
@@ -51,25 +48,25 @@ async def owe(db: Database, platform: PlatformId, actor: str) -> None:
         await outbox.enqueue(scope, actor, str(platform))
 
 
-async def test_jobs_reach_the_broker_and_equal_ones_as_one(db: Database, platform: PlatformId, valkey_url: str) -> None:
+async def test_jobs_reach_the_broker_and_equal_ones_as_one(db: Database, platform: PlatformId, queue: Queue) -> None:
     for actor in ("handle_events", "execute_transfers", "handle_events"):
         await owe(db, platform, actor)
-    async with relaying(db, build_broker(valkey_url)):
-        await until(lambda: len(queued(valkey_url)) > 1)
+    async with relaying(db, build_broker(queue.url)):
+        await until(lambda: len(queued(queue)) > 1)
         await owe(db, platform, "execute_payouts")
-        await until(lambda: len(queued(valkey_url)) > 2)
-    assert queued(valkey_url) == [
+        await until(lambda: len(queued(queue)) > 2)
+    assert queued(queue) == [
         (actor, [str(platform)]) for actor in ("execute_payouts", "execute_transfers", "handle_events")
     ]
 
 
-async def test_two_relays_send_each_job_once(db: Database, platform: PlatformId, valkey_url: str) -> None:
+async def test_two_relays_send_each_job_once(db: Database, platform: PlatformId, queue: Queue) -> None:
     actors = [f"job_{number:02}" for number in range(40)]
-    async with relaying(db, build_broker(valkey_url)), relaying(db, build_broker(valkey_url)):
+    async with relaying(db, build_broker(queue.url)), relaying(db, build_broker(queue.url)):
         for actor in actors:
             await owe(db, platform, actor)
-        await until(lambda: len(queued(valkey_url)) >= len(actors))
-    assert [actor for actor, _ in queued(valkey_url)] == actors
+        await until(lambda: len(queued(queue)) >= len(actors))
+    assert [actor for actor, _ in queued(queue)] == actors
 
 
 async def test_jobs_wait_while_the_broker_is_away_and_go_when_it_is_back(
@@ -78,19 +75,19 @@ async def test_jobs_wait_while_the_broker_is_away_and_go_when_it_is_back(
     valkey = EmbeddedValkey(tmp_path / "valkey", durable=False)
     valkey.start()
     url = valkey.url()
-    broker = build_broker(url)
+    broker, queue = build_broker(url), RedisQueue(url, NAMESPACE)
     try:
         with capture_logs() as lines:
             async with relaying(db, broker):
                 await owe(db, platform, "first")
-                await until(lambda: len(queued(url)) == 1)
+                await until(lambda: len(queued(queue)) == 1)
                 valkey.stop()
                 await owe(db, platform, "second")
                 await until(lambda: any("broker cannot be reached" in line["event"] for line in lines))
                 valkey = EmbeddedValkey(tmp_path / "valkey", durable=False)
                 valkey.start()
                 assert valkey.url() == url
-                await until(lambda: queued(url) == [("second", [str(platform)])])
+                await until(lambda: queued(queue) == [("second", [str(platform)])])
         outages = [line for line in lines if "broker cannot be reached" in line["event"]]
         assert len(outages) == 1  # said once, not at every try
         assert [line["event"] for line in lines if line.get("loop") == "outbox"][-1] == "works again"

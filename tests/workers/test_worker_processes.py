@@ -16,19 +16,19 @@ import dramatiq
 import pytest
 import redis
 from sqlalchemy import text
+from tests.brokers.queues import Queue
 
 from marketbill.db import Database
 from marketbill.events import outbox
 from marketbill.idempotency import keys
-from marketbill.ids import PlatformId
-from marketbill_workers.broker import QUEUE, build_broker
-from marketbill_workers.schedule import NO_PLATFORM
+from marketbill.ids import NO_PLATFORM, PlatformId
+from marketbill_workers.broker import build_broker
 
-_SETTINGS = "from marketbill.config import settings; "
-WORKER = _SETTINGS + "from marketbill_workers import main; raise SystemExit(main.run(settings()))"
-RELAY = _SETTINGS + "from marketbill_workers import relay; relay.run(settings())"
-
-SLOW_WORKER = ("-m", "dramatiq", "slow_worker:set_up", "-p", "1", "-t", "2", "--path", str(Path(__file__).parent))
+_HERE = Path(__file__).parent
+_OPTIONS = ("-p", "1", "-t", "2", "--worker-shutdown-timeout", "20000", "--path", str(_HERE))
+WORKER = ("-m", "dramatiq", "own_queue:set_up", *_OPTIONS)
+RELAY = (str(_HERE / "own_queue.py"),)
+SLOW_WORKER = ("-m", "dramatiq", "slow_worker:set_up", *_OPTIONS)
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -60,6 +60,11 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     print(log.read_text())
 
 
+def slow_message(environment: dict[str, str]) -> "dramatiq.Message[Any]":
+    queue = environment["TEST_QUEUE"]
+    return dramatiq.Message(queue_name=queue, actor_name="slow", args=(), kwargs={}, options={})
+
+
 def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -86,7 +91,7 @@ async def test_a_job_goes_from_the_outbox_through_relay_and_worker_and_both_stop
     async with db.system() as scope:
         await outbox.enqueue_for(scope, [(NO_PLATFORM, "prune", ())])
 
-    worker, relay = start("-c", WORKER), start("-c", RELAY)
+    worker, relay = start(*WORKER), start(*RELAY)
     count = text("select count(*) from idempotency_key")
     left = 1
     async with asyncio.timeout(60):
@@ -100,11 +105,10 @@ async def test_a_job_goes_from_the_outbox_through_relay_and_worker_and_both_stop
     assert await asyncio.to_thread(worker.wait, 30) == 0
 
 
-def test_what_a_killed_worker_held_is_done_by_another(environment: dict[str, str], start: Start) -> None:
-    url = environment["BROKER_URL"]
-    client = redis.Redis.from_url(url)
-    broker = build_broker(url)
-    broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
+def test_what_a_killed_worker_held_is_done_by_another(environment: dict[str, str], queue: Queue, start: Start) -> None:
+    client = redis.Redis.from_url(environment["SIGNS_URL"])
+    broker = build_broker(environment["BROKER_URL"])
+    broker.enqueue(slow_message(environment))
 
     first = start(*SLOW_WORKER)
     until(lambda: client.llen("began") == 1)
@@ -116,15 +120,15 @@ def test_what_a_killed_worker_held_is_done_by_another(environment: dict[str, str
     until(lambda: client.llen("began") == 2)
     client.set("may_end", 1)
     until(lambda: client.llen("ended") == 1)
-    until(lambda: client.hlen(f"marketbill:{QUEUE}.msgs") == 0)
+    until(lambda: not queue.messages())
     assert len({*client.lrange("began", 0, -1)}) == 2  # pyright: ignore[reportGeneralTypeIssues]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the guard of whoever started them ends them")
 def test_no_worker_process_outlives_its_killed_parent(environment: dict[str, str], start: Start) -> None:
-    client = redis.Redis.from_url(environment["BROKER_URL"])
+    client = redis.Redis.from_url(environment["SIGNS_URL"])
     broker = build_broker(environment["BROKER_URL"])
-    broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
+    broker.enqueue(slow_message(environment))
     client.set("may_end", 1)
     parent = start(*SLOW_WORKER)
     until(lambda: client.llen("ended") == 1)
@@ -136,9 +140,9 @@ def test_no_worker_process_outlives_its_killed_parent(environment: dict[str, str
 
 
 def test_a_worker_whose_whole_group_is_asked_to_stop_ends_in_order(environment: dict[str, str], start: Start) -> None:
-    client = redis.Redis.from_url(environment["BROKER_URL"])
+    client = redis.Redis.from_url(environment["SIGNS_URL"])
     broker = build_broker(environment["BROKER_URL"])
-    broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name="slow", args=(), kwargs={}, options={}))
+    broker.enqueue(slow_message(environment))
     worker = start(*SLOW_WORKER)
     until(lambda: client.llen("began") == 1)
     os.killpg(worker.pid, signal.SIGTERM)  # the parent passes on its own, so each process gets two

@@ -15,6 +15,8 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AgeLimit, AsyncIO, Retries, TimeLimit
 
 QUEUE = "marketbill"
+#: The beginning of every key of ours in Redis.
+NAMESPACE = "marketbill"
 #: Milliseconds.
 JOB_TIME_LIMIT_MS = 5 * 60_000
 JOB_AGE_LIMIT_MS = 60 * 60_000
@@ -66,7 +68,7 @@ def build_broker(url: str, *extra: Middleware) -> Broker:
         return PromptRedisBroker(
             client=client,
             middleware=middleware,
-            namespace="marketbill",
+            namespace=NAMESPACE,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
             maintenance_chance=MAINTENANCE_CHANCE,
             dead_message_ttl=DEAD_MESSAGE_TTL_MS,

@@ -6,9 +6,11 @@ import dramatiq
 import structlog
 from dramatiq import Broker
 
-from marketbill.events import schedule
+from marketbill.db import SystemScope
+from marketbill.events import inbox, schedule
 from marketbill.idempotency import keys
 from marketbill.ids import PlatformId
+from marketbill.ledger import hold
 from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available, release_due
 from marketbill.payouts.payout import execute_payouts
@@ -16,6 +18,7 @@ from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
+from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
 from marketbill.webhooks.handle import handle_events
 from marketbill_workers.broker import QUEUE
 from marketbill_workers.runtime import Runtime
@@ -23,6 +26,12 @@ from marketbill_workers.runtime import Runtime
 log = structlog.get_logger("marketbill.workers")
 
 PlatformJob = Callable[[Services, PlatformId], Awaitable[object]]
+
+
+async def expire_holds(services: Services, platform: PlatformId) -> None:
+    """Gives back the platform's holds whose end has come."""
+    await hold.expire_due(services.db, platform)
+
 
 #: By the names that use cases put into the outbox; each message has one argument, the platform's UUID.
 PLATFORM_JOBS: dict[str, PlatformJob] = {
@@ -34,9 +43,12 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "execute_payouts": execute_payouts,
     "keep_up_payouts": keep_up_payouts,
     "keep_up_sellers": keep_up_sellers,
+    CATCH_UP: catch_up,
+    GO_ON: go_on,
+    "expire_holds": expire_holds,
 }
 PRUNE = "prune"
-#: Rounds of `keys.PRUNE_LIMIT` rows in one run.
+#: Batches of each kind in one run.
 _PRUNE_ROUNDS_MAX = 100
 
 
@@ -51,17 +63,26 @@ def declare(broker: Broker, runtime: Runtime) -> None:
 
 
 async def prune_old(services: Services) -> None:
-    """Deletes what need not be remembered any more: old idempotency keys and the slots of the schedule."""
+    """Deletes what need not be remembered any more: old idempotency keys, handled events, jobs that nobody runs."""
+    pruned = {
+        "idempotency_keys": await _prune(services, keys.prune, keys.PRUNE_LIMIT),
+        "events": await _prune(services, inbox.prune, inbox.PRUNE_LIMIT),
+    }
+    async with services.db.system() as scope:
+        await schedule.forget_old_jobs(scope)
+    log.info("pruned", **pruned)
+
+
+async def _prune(services: Services, prune: Callable[[SystemScope], Awaitable[int]], limit: int) -> int:
+    """In batches, each in a transaction of its own, so that nobody waits long for a lock."""
     pruned = 0
     for _ in range(_PRUNE_ROUNDS_MAX):
         async with services.db.system() as scope:
-            deleted = await keys.prune(scope)
+            deleted = await prune(scope)
         pruned += deleted
-        if deleted < keys.PRUNE_LIMIT:
+        if deleted < limit:
             break
-    async with services.db.system() as scope:
-        await schedule.forget_old_slots(scope)
-    log.info("pruned", idempotency_keys=pruned)
+    return pruned
 
 
 def _declare_platform_job(broker: Broker, runtime: Runtime, name: str, job: PlatformJob) -> None:

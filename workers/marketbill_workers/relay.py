@@ -22,7 +22,9 @@ from marketbill.db import Database
 from marketbill.errors import Unavailable
 from marketbill.events import outbox
 from marketbill.events.outbox import Job
+from marketbill_workers import sandbox_clock
 from marketbill_workers.broker import QUEUE, build_broker
+from marketbill_workers.sandbox_clock import SandboxAway
 from marketbill_workers.schedule import Schedule
 
 log = structlog.get_logger("marketbill.relay")
@@ -44,11 +46,16 @@ class BrokerAway(Exception):
     """The broker did not take a job."""
 
 
-class Relay:
-    """Moves jobs from the outbox to the broker until `stop` is set."""
+#: What cannot be reached, by what it raises; everything else is the database.
+_AWAY: dict[type[Exception], str] = {BrokerAway: "broker", SandboxAway: "sandbox"}
 
-    def __init__(self, db: Database, broker: Broker, stop: asyncio.Event) -> None:
+
+class Relay:
+    """Moves jobs from the outbox to the broker until `stop` is set. `sandbox_url`: whose time the platforms follow."""
+
+    def __init__(self, db: Database, broker: Broker, stop: asyncio.Event, *, sandbox_url: str | None = None) -> None:
         self._db = db
+        self._sandbox_url = sandbox_url
         self._broker = broker
         self._schedule = Schedule(db)
         self._stop = stop
@@ -57,9 +64,13 @@ class Relay:
 
     async def run(self) -> None:
         try:
-            await asyncio.gather(
-                self._repeat("outbox", self._pass_on, IDLE_SECONDS), self._repeat("schedule", self._tick, TICK_SECONDS)
-            )
+            loops = [
+                self._repeat("outbox", self._pass_on, IDLE_SECONDS),
+                self._repeat("schedule", self._tick, TICK_SECONDS),
+            ]
+            if self._sandbox_url is not None:
+                loops.append(self._repeat("clock", self._follow, TICK_SECONDS))
+            await asyncio.gather(*loops)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -75,6 +86,11 @@ class Relay:
     async def _tick(self) -> float:
         for name in await self._schedule.tick():
             log.debug("scheduled", job=name)
+        return TICK_SECONDS
+
+    async def _follow(self) -> float:
+        if self._sandbox_url is not None and await sandbox_clock.follow(self._db, self._sandbox_url):
+            log.info("time moved with the sandbox's")
         return TICK_SECONDS
 
     async def _send(self, jobs: Sequence[Job]) -> None:
@@ -97,10 +113,10 @@ class Relay:
                 if failures:
                     log.info("works again", loop=name, failures=failures)
                 failures = 0
-            except (BrokerAway, Unavailable) as error:
+            except (BrokerAway, SandboxAway, Unavailable) as error:
                 failures += 1
                 if failures == 1:
-                    away = "broker" if isinstance(error, BrokerAway) else "database"
+                    away = _AWAY.get(type(error), "database")
                     log.warning(f"the {away} cannot be reached, waiting for it", loop=name, error=str(error))
                 pause = min(FAILURE_FIRST_SECONDS * 2 ** min(failures - 1, 10), FAILURE_LONGEST_SECONDS)
             await self._rest(pause)
@@ -127,7 +143,7 @@ async def _run(settings: Settings) -> None:
     broker = build_broker(settings.broker_url.get_secret_value())
     log.info("relay started")
     try:
-        await Relay(db, broker, stop).run()
+        await Relay(db, broker, stop, sandbox_url=settings.provider_base_url).run()
     finally:
         broker.close()
         await db.dispose()

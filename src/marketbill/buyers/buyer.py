@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from marketbill.actor import Actor
+from marketbill.buyers.customer import attach, make_customer
 from marketbill.buyers.model import buyer as table
 from marketbill.buyers.model import payment_method
 from marketbill.db import Scope, WriteScope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.idempotency import keys as idempotency
-from marketbill.ids import BuyerId, PlatformId, new_id, parse_id, public_id
+from marketbill.ids import BuyerId, new_id, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
-from marketbill.provider.port import PaymentMethod, Provider
+from marketbill.provider.objects import PaymentMethod
 from marketbill.services import Services
 from marketbill.text import check_usable
 
@@ -87,8 +88,9 @@ async def attach_method(
     # From the request's own key: repeated after a crash, the provider attaches once.
     key = hashlib.sha256(f"{actor.idempotency_scope}:{idempotency_key}".encode()).hexdigest()
     async with idempotency.attempt(services.db, claim, platform):
-        customer = buyer.provider_customer or await _make_customer(services, platform, provider, buyer)
-        attached = await provider.attach_payment_method(token, customer, key=f"{public_id('buyer', id)}:{key}")
+        again = claim.taken_over
+        customer = buyer.provider_customer or await make_customer(services, platform, provider, buyer, look_first=again)
+        attached = await attach(provider, token, customer, key=f"{public_id('buyer', id)}:{key}", look_first=again)
     async with services.db.write(platform) as scope:
         method = await _keep_method(scope, id, attached)
         await idempotency.finish(scope, claim, {"id": public_id("payment method", method.id)})
@@ -135,21 +137,6 @@ def _own(actor: Actor, text: str) -> BuyerId:
     if actor.buyer is not None and actor.buyer != id:
         raise NotFound("buyer", text, path=("buyerId",))
     return id
-
-
-async def _make_customer(services: Services, platform: PlatformId, provider: Provider, buyer: Row[Any]) -> str:
-    # The buyer's own id is the key: however often this runs, the provider makes one customer.
-    name = public_id("buyer", buyer.id)
-    customer = await provider.create_customer(
-        key=f"{name}:customer", name=buyer.name, email=buyer.email, metadata={"marketbill_buyer": name}
-    )
-    async with services.db.write(platform) as scope:
-        await scope.run(
-            update(table)
-            .where(table.c.platform_id == platform, table.c.id == buyer.id)
-            .values(provider_customer=customer, updated_at=scope.now)
-        )
-    return customer
 
 
 async def _keep_method(scope: WriteScope, buyer: BuyerId, attached: PaymentMethod) -> Row[Any]:

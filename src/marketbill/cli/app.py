@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, UnknownCommandError, UnusedCliTokensError
 
 from marketbill.cli.failure import INTERRUPTED, USAGE, failure_of
 
@@ -13,6 +13,9 @@ _HERE = Group("On this computer", sort_key=1)
 _BOOKS = Group("Books and orders", sort_key=2)
 _PRODUCTION = Group("In production", sort_key=3)
 _LOOKING = Group("Looking at it", sort_key=4)
+#: Characters of a complaint, which repeats what was written.
+_LINE_MAX = 300
+_SHOWN_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ COMMANDS = (
     Command("demo", "marketbill.cli.machine:demo", _HERE, "Run one marketplace day and show the books."),
     Command("verify", "marketbill.cli.books:verify", _BOOKS, "Prove the books, to the cent and to the provider."),
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
+    Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
     Command(
         "import-orders",
         "marketbill.cli.orders.command:import_orders",
@@ -40,8 +44,13 @@ COMMANDS = (
     Command("worker", "marketbill.cli.programs:worker", _PRODUCTION, "Do the background work."),
     Command("relay", "marketbill.cli.programs:relay", _PRODUCTION, "Bring jobs from the outbox to the broker."),
     Command("migrate", "marketbill.cli.database:migrate", _PRODUCTION, "Bring the database to the newest schema."),
-    Command("stuck", "marketbill.cli.stuck:stuck", _PRODUCTION, "List what is stuck and why; try it again."),
-    Command("sandbox", "marketbill.cli.sandbox:sandbox", _PRODUCTION, "Serve the sandbox provider; move its clock."),
+    Command("doctor", "marketbill.cli.doctor:doctor", _PRODUCTION, "List what waits too long, and what to do."),
+    Command(
+        "sandbox",
+        "marketbill.cli.sandbox:sandbox",
+        _PRODUCTION,
+        "Serve the sandbox provider; set clock and faults.",
+    ),
     Command("config", "marketbill.cli.looking:config", _LOOKING, "List the settings; secrets are hidden."),
     Command("schema", "marketbill.cli.looking:schema", _LOOKING, "Print or check the GraphQL contract."),
 )
@@ -68,12 +77,13 @@ def build(called: str | None = None) -> App:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; gives its exit code. Whatever goes wrong is one clear line on the error stream."""
+    app = build(arguments[0] if arguments else None)
     try:
-        result = build(arguments[0] if arguments else None)(list(arguments))
+        result = app(list(arguments))
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
-        _say(f"{_one_line(str(error))} (try: {_help_of(arguments)})")
+        _say(f"{_one_line(_complaint(app, error, arguments))} (try: {_help_of(app, arguments)})")
         return USAGE
     except KeyboardInterrupt:
         _say("stopped.")
@@ -90,13 +100,37 @@ def run(arguments: Sequence[str]) -> int:
         return failure.exit_code
 
 
-def _help_of(arguments: Sequence[str]) -> str:
-    known = {command.name for command in COMMANDS}
-    return " ".join(["marketbill", *(word for word in arguments[:1] if word in known), "--help"])
+def _complaint(app: App, error: CycloptsError, arguments: Sequence[str]) -> str:
+    """The parser's words; ours for a sub-command that there is not, which it takes for an argument too many."""
+    called, asked = _called(app, arguments)
+    unknown = arguments[len(called)] if len(arguments) > len(called) else ""
+    if not called or unknown.startswith("-") or not isinstance(error, UnusedCliTokensError | UnknownCommandError):
+        return str(error)
+    commands = [name for name in asked if not name.startswith("-")]
+    if not commands or not unknown:
+        return str(error)
+    return f"unknown command {unknown[:_SHOWN_MAX]!r}; {', '.join(commands)}"
+
+
+def _called(app: App, arguments: Sequence[str]) -> tuple[list[str], App]:
+    """The names of command and sub-command that the arguments begin with, and the program of the last of them."""
+    called: list[str] = []
+    for word in arguments:
+        if word.startswith("-") or word not in app:
+            break
+        app = app[word]
+        called.append(word)
+    return called, app
+
+
+def _help_of(app: App, arguments: Sequence[str]) -> str:
+    called, _ = _called(app, arguments)
+    return " ".join(["marketbill", *called, "--help"])
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    return line if len(line) <= _LINE_MAX else f"{line[:_LINE_MAX]} ..."
 
 
 def _say(text: str) -> None:

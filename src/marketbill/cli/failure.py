@@ -1,5 +1,6 @@
 """Failures: any exception becomes one line that says what to do, and an exit code. No traceback reaches a terminal."""
 
+import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ class WrongUse(CommandRefused):
     """A command that was called wrongly."""
 
     exit_code = USAGE
+
+
+def refuse_with_stripe(what: str) -> None:
+    """Raises CommandRefused when marketbill works with Stripe itself."""
+    if os.environ.get("STRIPE_SECRET_KEY"):
+        raise CommandRefused(f"STRIPE_SECRET_KEY is set, so the sandbox is out of reach: {what}")
 
 
 def failure_of(error: Exception) -> Failure:

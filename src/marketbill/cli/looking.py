@@ -1,17 +1,14 @@
 """`marketbill config` and `marketbill schema`."""
 
-import difflib
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from marketbill.cli import terminal
-from marketbill.cli.failure import CommandRefused, failure_of
-
-_DIFF_LINES_MAX = 60
+from marketbill.cli.failure import failure_of
+from marketbill.cli.published import show_or_check
 
 
 def config() -> int:
@@ -64,27 +61,7 @@ def schema(*, check: Annotated[bool, Parameter(negative="")] = False) -> None:
     """
     from marketbill_graphql.schema import sdl
 
-    printed = sdl()
-    if not check:
-        sys.stdout.write(printed)
-        return
-    published = Path(__file__).resolve().parents[3] / "graphql" / "schema.graphql"
-    try:
-        kept = published.read_text()
-    except FileNotFoundError:
-        raise CommandRefused(
-            f"{published} is missing: write it with `marketbill schema > graphql/schema.graphql`"
-        ) from None
-    if kept == printed:
-        print("graphql/schema.graphql is what the code prints.")
-        return
-    difference = list(
-        difflib.unified_diff(kept.splitlines(), printed.splitlines(), "schema.graphql", "code", lineterm="")
-    )
-    print("\n".join(difference[:_DIFF_LINES_MAX]))
-    raise CommandRefused(
-        "graphql/schema.graphql is not what the code prints: run `marketbill schema > graphql/schema.graphql`"
-    )
+    show_or_check(sdl(), "graphql/schema.graphql", "marketbill schema", check=check)
 
 
 def _is_secret(annotation: object) -> bool:

@@ -44,6 +44,7 @@ def up(
 
     check_port(port, option="--port")
     check_port(sandbox_port, option="--sandbox-port")
+    _refuse_sandbox_data(data)
     console = terminal.console()
     console.print("Starting PostgreSQL, broker, sandbox, API, workers ...", style="dim")
     with Stack(data, api_port=port, sandbox_port=sandbox_port, worker_threads=worker_threads) as stack:
@@ -215,6 +216,18 @@ def _show(stack: "Stack", market: "Market | None", console: "Console") -> None:
 def _line(console: "Console", text: str) -> None:
     # Not wrapped, so that it can be pasted.
     console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _refuse_sandbox_data(data: Path | None) -> None:
+    """Raises CommandRefused where a market that lives at the sandbox would be brought up with Stripe itself."""
+    from marketbill.embedded.folder import default_data_folder
+
+    folder = data or default_data_folder()
+    if os.environ.get("STRIPE_SECRET_KEY") and (folder.expanduser() / _MARKET_FILE).exists():
+        raise CommandRefused(
+            f"STRIPE_SECRET_KEY is set, so api.stripe.com is asked, but the market in {folder} is the sandbox's: unset"
+            " the key, or name another folder with --data"
+        )
 
 
 def _refuse_live(what: str) -> None:

@@ -1,4 +1,4 @@
-"""`marketbill sandbox`, and `marketbill sandbox clock advance`."""
+"""`marketbill sandbox`, `marketbill sandbox clock advance`; `marketbill sandbox fault` is in `faults`."""
 
 import asyncio
 import os
@@ -9,17 +9,23 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from marketbill.cli.failure import CommandRefused, WrongUse
+from marketbill.cli import faults
+from marketbill.cli.failure import CommandRefused, WrongUse, refuse_with_stripe
 
-_SHIFT = re.compile(r"(\d{1,6})([smhdw])")
+_SHIFT = re.compile(r"(\d+)([smhdw])", re.ASCII)
+#: Longer numbers are too far in any unit.
+_DIGITS_MAX = 12
+_SHIFT_MAX = timedelta(days=731)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
-_HELP = """Serve the sandbox provider, or move its clock.
+_HELP = """Serve the sandbox provider, move its clock, or make trouble in it.
 
 The sandbox is a payment provider that speaks Stripe's wire and moves no real money. Point marketbill to it with
 SANDBOX_URL. Refuses to run when STRIPE_SECRET_KEY is set.
 
 Example: marketbill sandbox --port 8001 --state sandbox.db
+Example: marketbill sandbox clock advance 3d
+Example: marketbill sandbox fault add cut_after --on "POST /v1/transfers"
 """
 
 
@@ -31,6 +37,7 @@ def __getattr__(name: str) -> App:
     clock = App(name="clock", help="The sandbox's clock.")
     app.command(clock)
     clock.command(advance)
+    app.command(faults.program())
     app.default(serve_sandbox)
     return app
 
@@ -93,13 +100,8 @@ def shift_of(text: str) -> timedelta:
     parts = _SHIFT.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise WrongUse(f"{text!r} is not a span of time: write 3d, 12h, 90m or 1d12h")
-    shift = timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
-    if not timedelta(0) < shift <= timedelta(days=731):
-        raise WrongUse(f"{text!r} is out of range: the clock moves forward, by at most two years at once")
-    return shift
-
-
-def refuse_with_stripe(what: str) -> None:
-    """Raises CommandRefused when marketbill works with Stripe itself."""
-    if os.environ.get("STRIPE_SECRET_KEY"):
-        raise CommandRefused(f"STRIPE_SECRET_KEY is set, so the sandbox is out of reach: {what}")
+    far = any(len(number) > _DIGITS_MAX for number, _ in parts)
+    seconds = 0 if far else sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    if not 0 < seconds <= _SHIFT_MAX.total_seconds():
+        raise WrongUse(f"{text[:40]!r} is out of range: the clock moves forward, by at most two years at once")
+    return timedelta(seconds=seconds)

@@ -20,3 +20,10 @@ def console() -> Console:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 order`, `1,005 orders`; `many` where an s does not do."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """`12.10 EUR`."""
+    from marketbill.money import decimal_text
+
+    return f"{decimal_text(amount_minor, currency)} {currency}"

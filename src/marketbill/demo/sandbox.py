@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -14,6 +15,15 @@ _SECONDS_MAX = 60.0
 
 class SandboxUnreachable(Exception):
     """The sandbox does not answer, or not as asked; the text says what it said."""
+
+
+class SandboxRefused(SandboxUnreachable):
+    """The sandbox answered that what was asked makes no sense; `field` names what was wrong, where it is one thing."""
+
+    def __init__(self, text: str, *, reason: str, field: str | None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +69,6 @@ class SandboxControl:
         """Moves time forward and does everything that falls due on the way."""
         return _time(await self._ask("POST", "clock", {"advance_seconds": seconds}))
 
-    async def next_due(self) -> int | None:
-        """When the next thing falls due, in seconds since 1970."""
-        return (await self._ask("GET", "clock"))["next_due"]
-
-    async def deliveries_pending(self) -> int:
-        """Events that were not delivered yet."""
-        return (await self._ask("GET", "state"))["deliveries"]["pending"]
-
     async def holdings(self, accounts: Sequence[str]) -> dict[tuple[str, str], Held]:
         """What it holds for these accounts, by account and currency, in one call."""
         wanted = set(accounts)
@@ -78,6 +80,29 @@ class SandboxControl:
             if row["account"] in wanted and (currency := row["currency"].upper())
         }
 
+    async def deliveries_pending(self) -> int:
+        """How many events still wait to be delivered."""
+        return (await self._ask("GET", "state"))["deliveries"]["pending"]
+
+    async def faults(self) -> dict[str, Any]:
+        """The faults that are set, the seed of their chances, and how many times each kind has struck."""
+        return await self._ask("GET", "faults")
+
+    async def add_fault(self, fault: dict[str, Any]) -> dict[str, Any]:
+        """Sets a fault, such as `{"kind": "cut_after", "on": "POST /v1/transfers", "next": 1}`."""
+        return await self._ask("POST", "faults", fault)
+
+    async def remove_fault(self, id: str) -> None:
+        await self._ask("DELETE", f"faults/{quote(id, safe='')}")
+
+    async def clear_faults(self) -> int:
+        """Takes all faults away; gives their number."""
+        return len((await self._ask("DELETE", "faults"))["deleted"])
+
+    async def seed_faults(self, seed: int) -> None:
+        """Begins the sequence of chances anew."""
+        await self._ask("POST", "faults/seed", {"seed": seed})
+
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         if self._session is None:
             raise RuntimeError("use it as an async context manager")
@@ -87,8 +112,9 @@ class SandboxControl:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SandboxUnreachable(f"the sandbox at {self._url} does not answer ({type(error).__name__})") from error
         if response.status != 200:
-            message = answer.get("error", {}).get("message") if isinstance(answer, dict) else None
-            raise SandboxUnreachable(f"the sandbox refused {path}: {message or response.status}")
+            error = answer.get("error", {}) if isinstance(answer, dict) else {}
+            reason = error.get("message") or str(response.status)
+            raise SandboxRefused(f"the sandbox refused {path}: {reason}", reason=reason, field=error.get("param"))
         return answer
 
 

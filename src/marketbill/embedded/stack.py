@@ -95,8 +95,10 @@ class Stack:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Whoever asked it to end, at whatever moment after its start, is told that it succeeded."""
         self.stop()
+        return isinstance(error, _Asked)
 
     @property
     def data(self) -> Path:

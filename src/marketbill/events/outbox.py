@@ -1,6 +1,10 @@
 """The outbox: jobs that a transaction owes. They are committed with the facts, so a crash loses neither or both.
 
 `enqueue` is for the use cases; `relay` is for the loop that hands them to the broker, at least once.
+
+Messages carry no work, so their order decides nothing: a job says "look at this platform", and what it finds there is
+ordered by its own tables. They are handed on in the order in which they fell due and were owed (`available_at`, `id`),
+so a platform's jobs keep the order of its transactions as long as one relay runs; equal jobs of one look are one.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +28,7 @@ _INSERT_ONE = prepared(
 _TAKE = text(
     """
     select platform_id, id, actor, arguments from outbox_message
-    where available_at <= :now order by available_at limit :limit
+    where available_at <= :now order by available_at, id limit :limit
     for update skip locked
     """
 ).columns(*(outbox_message.c[name] for name in ("platform_id", "id", "actor", "arguments")))

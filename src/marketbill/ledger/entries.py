@@ -1,4 +1,4 @@
-"""Reading the journal: entries by id, by source, by page; their postings; the movements of an account.
+"""Reading the journal: entries by id, by source, by page, by the entry they resolve or reverse; their postings.
 
 Batch functions take lists of ids and answer a mapping, so that a screen of many rows costs one statement.
 """
@@ -11,33 +11,30 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Column,
+    ColumnElement,
     Row,
-    Select,
     Uuid,
     any_,
     bindparam,
     column,
     func,
+    or_,
     select,
     true,
-    tuple_,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import LateralFromClause
 
-from marketbill.db import Instant, Scope
-from marketbill.ledger.balances import READ_MAX, Account, Cut, accounts_by_ids, balances_at, watermark
-from marketbill.ledger.chart import Side
-from marketbill.ledger.entry import Source
+from marketbill.db import Scope
+from marketbill.ledger.entry import POSTINGS_MAX, Phase, Source
+from marketbill.ledger.limits import bounded, page_size
 from marketbill.ledger.model import journal_entry, posting
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedPosting:
-    """A posting as it stands. `number` is its place among all of the platform's postings."""
+    """A posting as it stands: `number` is its place among all of the platform's postings, `ordinal` in its entry."""
 
-    id: UUID
     number: int
     entry_id: UUID
     ordinal: int
@@ -47,10 +44,19 @@ class RecordedPosting:
     currency: str
     effective_at: datetime
 
+    @property
+    def id(self) -> UUID:
+        """No column: the entry's id and the ordinal, added as numbers. Entries' ids never lie that close."""
+        return UUID(int=self.entry_id.int + self.ordinal)
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedEntry:
-    """An entry as it stands. `number` is its place in the platform's chain."""
+    """An entry as it stands. `number` is its place in the platform's chain, `hash` the seal on it.
+
+    `occurred_at` is when it happened, where a closed period moved `effective_at`; else None. `resolves` is the hold
+    that it posts or releases, `reverses` the entry that it undoes.
+    """
 
     id: UUID
     number: int
@@ -60,28 +66,13 @@ class RecordedEntry:
     description: str
     reason: Mapping[str, Any]
     effective_at: datetime
+    occurred_at: datetime | None
     recorded_at: datetime
-    block: int
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """A posting as one of its two accounts sees it.
-
-    `amount` is positive when it adds to the balance on the account's own side; `balance_after` is what the account held
-    after it, in the order of effective time.
-    """
-
-    posting: RecordedPosting
-    account_id: UUID
-    counter_account_id: UUID
-    amount: int
-    balance_after: int
-
-    @property
-    def place(self) -> Cut:
-        """The cursor: pass it as `before` to go on."""
-        return Cut(self.posting.effective_at, self.posting.number)
+    phase: Phase
+    expires_at: datetime | None
+    resolves: UUID | None
+    reverses: UUID | None
+    hash: bytes
 
 
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
@@ -91,6 +82,7 @@ _ENTRIES = select(journal_entry).where(journal_entry.c.platform_id == bindparam(
 _POSTINGS = select(posting).where(posting.c.platform_id == bindparam("platform"))
 
 _ENTRIES_BY_IDS = _ENTRIES.where(journal_entry.c.id == any_(_IDS))
+_FOLLOWERS = _ENTRIES.where(or_(journal_entry.c.resolves == any_(_IDS), journal_entry.c.reverses == any_(_IDS)))
 _OF_SOURCE = (
     _ENTRIES.where(journal_entry.c.source_id == _WANTED.c.id, journal_entry.c.number > bindparam("after"))
     .order_by(journal_entry.c.number)
@@ -105,43 +97,82 @@ _ENTRIES_BY_SOURCES = (
 _ENTRY_PAGE = (
     _ENTRIES.where(journal_entry.c.number < bindparam("before")).order_by(journal_entry.c.number.desc()).limit(_LIMIT)
 )
-_POSTINGS_BY_IDS = _POSTINGS.where(posting.c.id == any_(_IDS))
-_POSTINGS_BY_ENTRIES = _POSTINGS.where(posting.c.entry_id == any_(_IDS)).order_by(posting.c.entry_id, posting.c.ordinal)
+# A lateral join with a limit is an index probe whatever the planner believes. Behind row-level security, only a plain
+# comparison with a value that stands already is looked up in an index, so an entry's last posting is computed before.
+_SPAN = (
+    select(
+        journal_entry.c.id.label("entry_id"),
+        journal_entry.c.first_posting,
+        (journal_entry.c.first_posting + journal_entry.c.posting_count - 1).label("last_posting"),
+    )
+    .where(journal_entry.c.platform_id == bindparam("platform"), journal_entry.c.id == any_(_IDS))
+    .cte("span")
+    .prefix_with("materialized")
+)
+_OF_ENTRY = (
+    _POSTINGS.where(posting.c.number.between(_SPAN.c.first_posting, _SPAN.c.last_posting))
+    .order_by(posting.c.number)
+    .limit(POSTINGS_MAX)
+    .lateral("of_entry")
+)
+_POSTINGS_BY_ENTRIES = (
+    select(_OF_ENTRY, _SPAN.c.entry_id, _SPAN.c.first_posting)
+    .select_from(_SPAN.join(_OF_ENTRY, true()))
+    .order_by(_OF_ENTRY.c.number)
+)
+# A posting's id is a little above its entry's, so the entry is the last one before it.
+_LAST_BEFORE = (
+    select(journal_entry.c.id, journal_entry.c.first_posting, journal_entry.c.posting_count)
+    .where(journal_entry.c.platform_id == bindparam("platform"), journal_entry.c.id < _WANTED.c.id)
+    .order_by(journal_entry.c.id.desc())
+    .limit(1)
+    .lateral("entry")
+)
+_ENTRIES_OF_POSTINGS = select(
+    _WANTED.c.id.label("wanted"), _LAST_BEFORE.c.id, _LAST_BEFORE.c.first_posting, _LAST_BEFORE.c.posting_count
+).select_from(_WANTED.join(_LAST_BEFORE, true()))
 
 
-def _newest(account: Column[Any]) -> Select[Any]:
-    place = tuple_(posting.c.effective_at, posting.c.number)
+def entry_numbered(number: ColumnElement[int]) -> LateralFromClause:
+    """The id and the first posting of the entry of this number, to be joined to each row of a list."""
     return (
-        _POSTINGS.where(account == _WANTED.c.id)
-        .where(place < tuple_(bindparam("at", type_=Instant), bindparam("number", type_=BigInteger)))
-        .where(posting.c.number <= bindparam("as_of"))
-        .order_by(posting.c.effective_at.desc(), posting.c.number.desc())
-        .limit(_LIMIT)
+        select(journal_entry.c.id, journal_entry.c.first_posting)
+        .where(journal_entry.c.platform_id == bindparam("platform"), journal_entry.c.number == number)
+        .limit(1)
+        .lateral("entry")
     )
 
 
-_BOTH_SIDES = union_all(_newest(posting.c.debit_account_id), _newest(posting.c.credit_account_id))
-_OF_ACCOUNT = (
-    _BOTH_SIDES.order_by(_BOTH_SIDES.selected_columns.effective_at.desc(), _BOTH_SIDES.selected_columns.number.desc())
-    .limit(_LIMIT)
-    .lateral("movement")
+_ENTRY = entry_numbered(posting.c.entry_number)
+_POSTINGS_BY_NUMBERS = (
+    select(posting, _ENTRY.c.id.label("entry_id"), _ENTRY.c.first_posting)
+    .select_from(posting.join(_ENTRY, true()))
+    .where(posting.c.platform_id == bindparam("platform"))
+    .where(posting.c.number == any_(bindparam("numbers", type_=ARRAY(BigInteger))))
 )
-_MOVEMENTS = select(_WANTED.c.id.label("account_id"), _OF_ACCOUNT).select_from(_WANTED.join(_OF_ACCOUNT, true()))
-_END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
 
 
 async def entries_by_ids(scope: Scope, ids: Sequence[UUID]) -> dict[UUID, RecordedEntry]:
     """The entries with these ids (at most `READ_MAX`); an unknown id is missing from the answer."""
-    rows = await scope.rows(_ENTRIES_BY_IDS, {"platform": scope.platform, "ids": _bounded(ids)})
+    rows = await scope.rows(_ENTRIES_BY_IDS, {"platform": scope.platform, "ids": bounded(ids)})
     return {row.id: _entry(row) for row in rows}
+
+
+async def entries_by_named(scope: Scope, ids: Sequence[UUID]) -> dict[UUID, RecordedEntry]:
+    """What became of each of these entries: of a hold the entry that resolved it, of another the one that reversed it.
+
+    One to which nothing happened is missing from the answer.
+    """
+    rows = await scope.rows(_FOLLOWERS, {"platform": scope.platform, "ids": bounded(ids)})
+    return {row.resolves or row.reverses: _entry(row) for row in rows}
 
 
 async def entries_by_sources(
     scope: Scope, source_ids: Sequence[UUID], *, after: int = 0, limit: int = 100
 ) -> dict[UUID, list[RecordedEntry]]:
     """The entries of each source object, oldest first, at most `limit` each; `after` is an entry's number."""
-    answer: dict[UUID, list[RecordedEntry]] = {id: [] for id in _bounded(source_ids)}
-    values = {"platform": scope.platform, "ids": list(answer), "after": after, "limit": _limit(limit)}
+    answer: dict[UUID, list[RecordedEntry]] = {id: [] for id in bounded(source_ids)}
+    values = {"platform": scope.platform, "ids": list(answer), "after": after, "limit": page_size(limit)}
     for row in await scope.rows(_ENTRIES_BY_SOURCES, values):
         answer[row.source_id].append(_entry(row))
     return answer
@@ -155,70 +186,43 @@ async def entry_page(
     values = {
         "platform": scope.platform,
         "before": 2**63 - 1 if before is None else before,
-        "limit": _limit(limit),
+        "limit": page_size(limit),
     }
     return [_entry(row) for row in await scope.rows(page, values)]
 
 
 async def postings_by_ids(scope: Scope, ids: Sequence[UUID]) -> dict[UUID, RecordedPosting]:
     """The postings with these ids (at most `READ_MAX`); an unknown id is missing from the answer."""
-    rows = await scope.rows(_POSTINGS_BY_IDS, {"platform": scope.platform, "ids": _bounded(ids)})
-    return {row.id: _posting(row) for row in rows}
+    numbers: list[int] = []
+    for row in await scope.rows(_ENTRIES_OF_POSTINGS, {"platform": scope.platform, "ids": bounded(ids)}):
+        ordinal = row.wanted.int - row.id.int
+        if ordinal <= row.posting_count:
+            numbers.append(row.first_posting + ordinal - 1)
+    rows = await scope.rows(_POSTINGS_BY_NUMBERS, {"platform": scope.platform, "numbers": numbers})
+    return {found.id: found for found in map(posting_of, rows)}
 
 
 async def postings_by_entries(scope: Scope, entry_ids: Sequence[UUID]) -> dict[UUID, list[RecordedPosting]]:
-    """All postings of each entry, in their order."""
-    answer: dict[UUID, list[RecordedPosting]] = {id: [] for id in _bounded(entry_ids)}
+    """All postings of each entry, in their order; of a hold, what it keeps aside."""
+    answer: dict[UUID, list[RecordedPosting]] = {id: [] for id in bounded(entry_ids)}
     rows = await scope.rows(_POSTINGS_BY_ENTRIES, {"platform": scope.platform, "ids": list(answer)})
     for row in rows:
-        answer[row.entry_id].append(_posting(row))
+        answer[row.entry_id].append(posting_of(row))
     return answer
 
 
-async def movements(
-    scope: Scope, account_ids: Sequence[UUID], *, before: Cut | None = None, limit: int = 100
-) -> dict[UUID, list[Movement]]:
-    """The movements of each account, newest effective time first, at most `limit` each, with the balance after each.
-
-    `before` is the `place` of the last one seen. At most `READ_MAX` accounts; unknown ids answer an empty list.
-    """
-    cut = before or Cut(_END_OF_TIME)
-    ids = list(dict.fromkeys(_bounded(account_ids)))
-    found = await accounts_by_ids(scope, ids)
-    as_of = await watermark(scope)
-    values = {
-        "platform": scope.platform,
-        "ids": ids,
-        "at": cut.at,
-        "number": cut.number,
-        "as_of": as_of,
-        "limit": _limit(limit),
-    }
-    pages: dict[UUID, list[RecordedPosting]] = {id: [] for id in ids}
-    for row in await scope.rows(_MOVEMENTS, values):
-        pages[row.account_id].append(_posting(row))
-    top = Cut(cut.at, cut.number - 1) if before else cut
-    held = await balances_at(scope, [id for id, page in pages.items() if page], top, as_of=as_of)
-    return {id: _movements(found[id], page, held[id]) if page else [] for id, page in pages.items()}
-
-
-def _movements(account: Account, page: Sequence[RecordedPosting], balance: int) -> list[Movement]:
-    """Walks from the newest to the oldest, taking each amount off the balance."""
-    answer = []
-    for moved in page:
-        is_debit = moved.debit_account_id == account.id
-        amount = moved.amount if is_debit == (account.side is Side.DEBIT) else -moved.amount
-        answer.append(
-            Movement(
-                posting=moved,
-                account_id=account.id,
-                counter_account_id=moved.credit_account_id if is_debit else moved.debit_account_id,
-                amount=amount,
-                balance_after=balance,
-            )
-        )
-        balance -= amount
-    return answer
+def posting_of(row: Row[Any]) -> RecordedPosting:
+    """The posting of a row that has its entry's id and first posting beside its own columns."""
+    return RecordedPosting(
+        number=row.number,
+        entry_id=row.entry_id,
+        ordinal=row.number - row.first_posting + 1,
+        debit_account_id=row.debit_account_id,
+        credit_account_id=row.credit_account_id,
+        amount=row.amount,
+        currency=row.currency,
+        effective_at=row.effective_at,
+    )
 
 
 def _entry(row: Row[Any]) -> RecordedEntry:
@@ -231,32 +235,11 @@ def _entry(row: Row[Any]) -> RecordedEntry:
         description=row.description,
         reason=row.reason,
         effective_at=row.effective_at,
+        occurred_at=row.occurred_at,
         recorded_at=row.recorded_at,
-        block=row.block,
+        phase=Phase(row.phase),
+        expires_at=row.expires_at,
+        resolves=row.resolves,
+        reverses=row.reverses,
+        hash=row.hash,
     )
-
-
-def _posting(row: Row[Any]) -> RecordedPosting:
-    return RecordedPosting(
-        id=row.id,
-        number=row.number,
-        entry_id=row.entry_id,
-        ordinal=row.ordinal,
-        debit_account_id=row.debit_account_id,
-        credit_account_id=row.credit_account_id,
-        amount=row.amount,
-        currency=row.currency,
-        effective_at=row.effective_at,
-    )
-
-
-def _bounded(ids: Sequence[UUID]) -> Sequence[UUID]:
-    if len(ids) > READ_MAX:
-        raise ValueError(f"at most {READ_MAX} ids at once, not {len(ids)}")
-    return ids
-
-
-def _limit(limit: int) -> int:
-    if not 1 <= limit <= READ_MAX:
-        raise ValueError(f"a page has 1 to {READ_MAX} rows, not {limit}")
-    return limit

@@ -6,11 +6,10 @@ What the provider answers is recorded here; the books follow from its events (`s
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row
 
 from marketbill.actor import Actor
 from marketbill.buyers import buyer as buyers
@@ -19,39 +18,23 @@ from marketbill.errors import InvalidInput, NotFound, ProviderDeclined, Provider
 from marketbill.idempotency import keys as idempotency
 from marketbill.idempotency.keys import Claim
 from marketbill.ids import BuyerId, PaymentId, PlatformId, new_id, parse_id, public_id
-from marketbill.payments import state as states
+from marketbill.payments.charging import charge
 from marketbill.payments.keeping import keep
-from marketbill.payments.model import PaymentStatus, payment
+from marketbill.payments.model import PaymentStatus
 from marketbill.payments.order import OrderLine, plan_order
+from marketbill.payments.recording import load, record_first, record_no
 from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
-from marketbill.prepared import prepared
+from marketbill.provider import claim as claims
+from marketbill.provider import ending
 from marketbill.provider import intent as intents
+from marketbill.provider import saga as sagas
 from marketbill.provider.intent import Intent
-from marketbill.provider.port import INTENT_METADATA, Declined, PaymentState, Provider, Refused, Unknown
+from marketbill.provider.kinds import CREATE_PAYMENT
+from marketbill.provider.port import Provider, Unknown
+from marketbill.provider.saga import Done, Failed
 from marketbill.services import Services
 from marketbill.text import check_usable
-
-CREATE_PAYMENT = "create_payment"
-_ONE = (payment.c.platform_id == bindparam("platform")) & (payment.c.id == bindparam("payment"))
-_LOAD = prepared(select(payment).where(_ONE))
-_LOCK = prepared(select(payment).where(_ONE).with_for_update())
-_RECORDED = (
-    update(payment)
-    .where(_ONE)
-    .values(
-        status=bindparam("new_status"),
-        provider_payment=bindparam("new_provider_payment"),
-        next_action=bindparam("new_next_action"),
-        decline=bindparam("new_decline"),
-        client_secret=bindparam("new_client_secret"),
-        succeeded_at=bindparam("new_succeeded_at"),
-        updated_at=bindparam("now"),
-    )
-    .returning(payment)
-)
-_RECORD = prepared(_RECORDED)
-_RECORD_FIRST = prepared(_RECORDED.where(payment.c.status == PaymentStatus.CREATED.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,41 +105,6 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     return await _charge(services, platform, claim, row, intent, provider)
 
 
-async def load(scope: Scope, id: PaymentId, *, path: tuple[str, ...] = (), lock: bool = False) -> Row[Any]:
-    """One payment. Raises NotFound."""
-    row = await scope.first(_LOCK if lock else _LOAD, {"platform": scope.platform, "payment": id})
-    if row is None:
-        raise NotFound("payment", public_id("payment", id), path=path)
-    return row
-
-
-async def record_state(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> Row[Any]:
-    """Writes what the provider says of a payment that the caller has locked; gives the new row."""
-    return await scope.one(_RECORD, _recorded(scope, row, state, services))
-
-
-async def _record_first(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> Row[Any]:
-    """The same for the provider's first answer, without a lock: an event that was quicker has changed the state."""
-    new = await scope.first(_RECORD_FIRST, _recorded(scope, row, state, services))
-    if new is None:
-        new = await record_state(scope, await load(scope, PaymentId(row.id), lock=True), state, services)
-    return new
-
-
-def _recorded(scope: WriteScope, row: Row[Any], state: PaymentState, services: Services) -> dict[str, Any]:
-    columns = states.columns(PaymentStatus(row.status), state)
-    succeeded = columns["status"] is PaymentStatus.SUCCEEDED
-    secret = row.client_secret or (_seal(services, row, state.client_secret) if state.client_secret else None)
-    return {
-        "platform": scope.platform,
-        "payment": row.id,
-        "now": scope.now,
-        "new_client_secret": None if succeeded else secret,
-        "new_succeeded_at": (row.succeeded_at or scope.now) if succeeded else None,
-        **{f"new_{name}": value for name, value in columns.items()},
-    }
-
-
 async def _begin(
     services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft, id: PaymentId
 ) -> tuple[Row[Any], Intent, Provider]:
@@ -184,80 +132,33 @@ async def _begin(
 
 async def _resume(services: Services, scope: WriteScope, id: PaymentId) -> tuple[Row[Any], Intent | None, Provider]:
     row = await load(scope, id, lock=True)
+    provider = await provider_of(services, scope)
+    if row.status != PaymentStatus.CREATED:
+        return row, None, provider
     found = await intents.for_subjects(scope, CREATE_PAYMENT, [id])
-    return row, found[-1] if found else None, await provider_of(services, scope)
+    return row, await claims.take(scope, found[-1].id), provider
 
 
 async def _charge(
     services: Services, platform: PlatformId, claim: Claim, row: Row[Any], intent: Intent, provider: Provider
 ) -> Checkout:
-    try:
-        state = await find(provider, intent) if claim.taken_over else None
-        if state is None:
-            state = await ask(provider, intent, row)
-    except Unknown as unknown:
-        async with services.db.write(platform) as scope:
-            await intents.record_failure(scope, intent, unknown, jitter=random.random())
-            await idempotency.release(scope, claim)
-        raise
-    except (Declined, Refused) as error:
-        async with services.db.write(platform) as scope:
-            await intents.record_refusal(scope, intent, error)
-            row = await record_no(scope, await load(scope, PaymentId(row.id), lock=True), error)
-            await idempotency.finish(scope, claim, {"id": public_id("payment", row.id)})
-            return _answer(services, row)
+    outcome = await sagas.ask(services.db, platform, provider, charge(services), intent)
     async with services.db.write(platform) as scope:
-        await intents.record_success(scope, intent, state.id)
-        row = await _record_first(scope, row, state, services)
-        await idempotency.finish(scope, claim, {"id": public_id("payment", row.id)})
-        return _answer(services, row)
-
-
-async def ask(provider: Provider, intent: Intent, row: Row[Any]) -> PaymentState:
-    """The provider call of a payment's intent, the same for the first attempt and every later one."""
-    id = public_id("payment", row.id)
-    return await provider.create_payment(
-        key=intent.key,
-        transfer_group=id,
-        metadata={"marketbill_payment": id, INTENT_METADATA: public_id("provider intent", intent.id)},
-        **intent.request,
-    )
-
-
-async def find(provider: Provider, intent: Intent) -> PaymentState | None:
-    """What an earlier attempt of a payment's intent made at the provider. Raises Unknown."""
-    found = await intents.looked_up(
-        provider.find_payments(
-            transfer_group=public_id("payment", intent.subject_id),
-            created_from=intent.created_at - timedelta(minutes=5),
-            customer_id=intent.request["customer_id"],
-        )
-    )
-    return found[0] if found else None
-
-
-async def record_no(scope: WriteScope, row: Row[Any], error: Declined | Refused) -> Row[Any]:
-    """The bank declined or the provider refused; a success that an event has told meanwhile stands."""
-    if row.status != PaymentStatus.CREATED:
-        return row
-    if isinstance(error, Declined):
-        values = {
-            "status": PaymentStatus.DECLINED,
-            "provider_payment": error.payment_id,
-            "decline": {"code": error.decline_code, "advice": error.advice, "message": error.message},
-        }
-    else:
-        values = {
-            "status": PaymentStatus.FAILED,
-            "decline": {"code": error.provider_code, "advice": None, "message": error.message},
-        }
-    new = await scope.one(
-        update(payment)
-        .where(payment.c.platform_id == scope.platform, payment.c.id == row.id)
-        .values(**values, updated_at=scope.now)
-        .returning(payment)
-    )
-    return new
+        match outcome:
+            case Done(intent, made):
+                await ending.record_success(scope, intent, made.id)
+                row = await record_first(scope, row, made, services)
+            case Failed(intent, Unknown() as unknown):
+                await ending.record_failure(scope, intent, unknown, jitter=random.random())
+                await idempotency.release(scope, claim)
+            case Failed(intent, error):
+                await ending.record_refusal(scope, intent, error)
+                row = await record_no(scope, await load(scope, PaymentId(row.id), lock=True), error)
+        if not isinstance(outcome, Failed) or not isinstance(outcome.error, Unknown):
+            await idempotency.finish(scope, claim, {"id": public_id("payment", row.id)})
+    if isinstance(outcome, Failed) and isinstance(outcome.error, Unknown):
+        raise outcome.error
+    return _answer(services, row)
 
 
 async def _finish(services: Services, platform: PlatformId, claim: Claim, row: Row[Any]) -> Checkout:
@@ -299,10 +200,6 @@ def _answer(services: Services, row: Row[Any]) -> Checkout:
     if row.client_secret is not None:
         secret = services.vault.decrypt(row.client_secret, context=f"{row.platform_id}:payment:{row.id}")
     return Checkout(row, secret, refusal)
-
-
-def _seal(services: Services, row: Row[Any], secret: str) -> str:
-    return services.vault.encrypt(secret, context=f"{row.platform_id}:payment:{row.id}")
 
 
 def _check(draft: PaymentDraft) -> None:

@@ -9,8 +9,8 @@ from marketbill.errors import StateConflict
 from marketbill.events import outbox
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PaymentId, parse_id
-from marketbill.payments.checkout import load
 from marketbill.payments.model import PaymentStatus, payment
+from marketbill.payments.recording import load
 from marketbill.payments.settle import release_on
 from marketbill.platforms.keys import tenant
 from marketbill.services import Services

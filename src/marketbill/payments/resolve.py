@@ -1,8 +1,6 @@
 """Resolving: payments whose charge got no definite answer, and payments and charges whose events never came."""
 
 import asyncio
-import random
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -11,25 +9,29 @@ from sqlalchemy import Row, TextClause, text
 from marketbill.errors import Unavailable, told
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.payments import settle
-from marketbill.payments.checkout import CREATE_PAYMENT, ask, find, load, record_no, record_state
+from marketbill.payments.cancellation import cancellation
+from marketbill.payments.charging import charge
+from marketbill.payments.recording import load, record_state
 from marketbill.payments.settle import ChargeFact
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider import asking
 from marketbill.provider import claim as claims
-from marketbill.provider import intent as intents
-from marketbill.provider.intent import Intent
-from marketbill.provider.port import Charge, Declined, Failure, PaymentState, Provider, Refused, Unknown
+from marketbill.provider import saga as sagas
+from marketbill.provider.kinds import kinds_of
+from marketbill.provider.objects import Charge, PaymentState
+from marketbill.provider.port import Provider
 from marketbill.services import Services
 
 BATCH_MAX = 50
 CALLS_MAX = 8
-#: A charge whose fee is not known this long after it succeeded is asked for (the provider takes up to an hour).
-SETTLES_WITHIN = timedelta(minutes=2)
-#: A buyer who is gone is not charged: after this the provider is only asked whether it charged.
-BUYER_WAITS = timedelta(minutes=10)
-#: The code of a payment that failed because the provider, asked later, had never heard of it.
-NEVER_RECEIVED = "never_received"
+#: The intents that `resolve_payments` takes care of.
+_KINDS = kinds_of("resolve_payments")
 
+#: SQL: a charge whose fee is not known yet though it succeeded a while ago (the provider takes up to an hour).
+UNSETTLED_DUE = f"""
+  y.succeeded_at < cast(:now as timestamptz) - interval '2 minutes' and y.settled_at is null
+  and {asking.is_time("y", since="y.succeeded_at", first="interval '2 minutes'")}
+"""
 #: SQL: a payment that may have been paid, or have failed, without our knowing. A later card may pay a declined one.
 NEWS_DUE = f"""
   y.provider_payment is not null
@@ -51,7 +53,7 @@ def _claim(condition: str) -> TextClause:
     )
 
 
-_UNSETTLED = _claim("y.succeeded_at < :before and y.settled_at is null")
+_UNSETTLED = _claim(UNSETTLED_DUE)
 _WITHOUT_NEWS = _claim(NEWS_DUE)
 log = structlog.get_logger()
 
@@ -60,46 +62,16 @@ async def resolve_payments(services: Services, platform: PlatformId) -> None:
     """One sweep over a platform's payments; safe to run in many workers at once."""
     async with services.db.write(platform) as scope:
         values = {"platform": platform, "now": scope.now, "limit": BATCH_MAX}
-        claimed = await claims.claim_due(scope, [CREATE_PAYMENT], BATCH_MAX)
-        asked = [
-            *await scope.rows(_UNSETTLED, {**values, "before": scope.now - SETTLES_WITHIN}),
-            *await scope.rows(_WITHOUT_NEWS, values),
-        ]
+        claimed = await claims.claim_due(scope, _KINDS, sagas.BATCH_MAX)
+        asked = [*await scope.rows(_UNSETTLED, values), *await scope.rows(_WITHOUT_NEWS, values)]
         provider = await provider_of(services, scope) if claimed or asked else None
     if provider is None:
         return
-    for intent in claimed:
-        await _resolve(services, platform, provider, intent)
+    for saga in (charge(services), cancellation(services)):
+        mine = [intent for intent in claimed if intent.kind == saga.kind]
+        await sagas.run(services.db, platform, provider, saga, mine)
     gate = asyncio.Semaphore(CALLS_MAX)
     await asyncio.gather(*(_catch_up(services, platform, provider, row, gate) for row in asked))
-
-
-async def _resolve(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> None:
-    async with services.db.read(platform) as scope:
-        row = await load(scope, PaymentId(intent.subject_id))
-        waits = scope.now - row.created_at < BUYER_WAITS
-    try:
-        state = await find(provider, intent)
-        if state is None and waits:
-            state = await ask(provider, intent, row)
-    except Unknown as unknown:
-        async with services.db.write(platform) as scope:
-            await intents.record_failure(scope, intent, unknown, jitter=random.random())
-        return
-    except (Declined, Refused) as error:
-        async with services.db.write(platform) as scope:
-            await intents.record_refusal(scope, intent, error)
-            await record_no(scope, await load(scope, PaymentId(row.id), lock=True), error)
-        return
-    async with services.db.write(platform) as scope:
-        locked = await load(scope, PaymentId(row.id), lock=True)
-        if state is None:
-            never = Refused(Failure(None, NEVER_RECEIVED, "The provider never received this payment."))
-            await intents.record_refusal(scope, intent, never)
-            await record_no(scope, locked, never)
-        else:
-            await intents.record_success(scope, intent, state.id)
-            await record_state(scope, locked, state, services)
 
 
 async def _catch_up(

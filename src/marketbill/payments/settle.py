@@ -19,8 +19,9 @@ from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
 from marketbill.payments import booking
 from marketbill.payments.model import PaymentStatus, payment, payment_share
+from marketbill.payments.recording import tell_if_revived
 from marketbill.prepared import prepared
-from marketbill.provider.port import BalanceTransaction
+from marketbill.provider.objects import BalanceTransaction
 from marketbill.services import Services
 
 #: Payments booked in one transaction.
@@ -197,6 +198,7 @@ def _book_charge(step: _Progress, fact: ChargeFact) -> None:
         raise ChargeMismatch(
             f"{public_id('payment', row.id)}: charged {fact.amount} {fact.currency}, sold {row.gross} {row.currency}"
         )
+    tell_if_revived(row, fact.provider_payment)
     values["status"] = PaymentStatus.SUCCEEDED
     values["provider_payment"] = fact.provider_payment
     values["provider_charge"] = fact.charge

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marketbill.payments.model import PaymentStatus
-from marketbill.provider.port import PaymentState
+from marketbill.provider.objects import PaymentState
 
 _FROM_PROVIDER = {
     "requires_payment_method": PaymentStatus.REQUIRES_PAYMENT_METHOD,

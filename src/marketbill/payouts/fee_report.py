@@ -15,7 +15,8 @@ from marketbill.db import ReadScope
 from marketbill.errors import InvalidInput, LimitExceeded
 from marketbill.ids import SellerId
 from marketbill.ledger import chart
-from marketbill.ledger.balances import Cut, accounts_by_refs, balances_at, watermark
+from marketbill.ledger.accounts import accounts_by_refs
+from marketbill.ledger.balances import Cut, balances_at, watermark
 
 #: The most rows of one report.
 ROWS_MAX = 10_000
@@ -57,51 +58,74 @@ class FeeReport:
         return self.fee == self.revenue
 
 
+# What is joined laterally, and computed in a step before it is compared, is looked up in an index: a period costs what
+# it holds, not what the journal holds.
 _ROWS = text(
     """
     with fees as (
-      select p.entry_id, p.credit_account_id as revenue_id, p.debit_account_id as payer_id, p.amount
+      select p.entry_number, p.debit_account_id as payer_id, p.amount
       from posting p
-      where p.platform_id = :platform and p.credit_account_id = :account and p.number <= :as_of
+      where p.platform_id = :platform and p.credit_account_id = :account and p.number <= :as_of and not p.held
         and p.effective_at >= :start and p.effective_at < :end
       union all
-      select p.entry_id, p.debit_account_id, p.credit_account_id, -p.amount
+      select p.entry_number, p.credit_account_id, -p.amount
       from posting p
-      where p.platform_id = :platform and p.debit_account_id = :account and p.number <= :as_of
+      where p.platform_id = :platform and p.debit_account_id = :account and p.number <= :as_of and not p.held
         and p.effective_at >= :start and p.effective_at < :end
     ), paid as (
-      select f.entry_id, a.seller_id, sum(f.amount) as fee
+      select f.entry_number, case a.owner_type when 'seller' then a.owner_id end as seller_id, sum(f.amount) as fee
       from fees f
       join ledger_account a on a.platform_id = :platform and a.id = f.payer_id
-      group by f.entry_id, a.seller_id
+      group by 1, 2
+    ), booked as materialized (
+      select e.number, e.source_id, e.kind = 'split' and not exists (
+               select from journal_entry r where r.platform_id = :platform and r.reverses = e.id) as is_sale,
+             e.reason ->> 'fee_rule' as fee_rule,
+             cast(e.reason ->> 'fee_rule_version' as integer) as fee_rule_version,
+             e.first_posting, e.first_posting + e.posting_count - 1 as last_posting
+      from (select distinct entry_number from fees) as f
+      cross join lateral (
+        select * from journal_entry e where e.platform_id = :platform and e.number = f.entry_number limit 1
+      ) as e
     ), taxed as (
-      select p.entry_id, coalesce(d.seller_id, c.seller_id) as seller_id,
+      select p.entry_number, coalesce(d.owner_id, c.owner_id) as seller_id,
              sum(case when starts_with(c.code, 'tax:') then p.amount else -p.amount end) as fee_tax
-      from posting p
+      from booked e
+      cross join lateral (
+        select * from posting p
+        where p.platform_id = :platform and p.number between e.first_posting and e.last_posting offset 0
+      ) as p
       join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
       join ledger_account c on c.platform_id = :platform and c.id = p.credit_account_id
-      where p.platform_id = :platform and p.entry_id in (select entry_id from paid)
-        and (starts_with(c.code, 'tax:') or starts_with(d.code, 'tax:'))
-      group by p.entry_id, coalesce(d.seller_id, c.seller_id)
+      where starts_with(c.code, 'tax:') or starts_with(d.code, 'tax:')
+      group by 1, 2
+    ), charged as materialized (
+      select e.source_id, e.first_posting, e.first_posting + e.posting_count - 1 as last_posting
+      from (select distinct source_id from booked where is_sale) as sale
+      cross join lateral (
+        select * from journal_entry e
+        where e.platform_id = :platform and e.source_id = sale.source_id and e.kind = 'charge' and e.phase = 'POSTED'
+          and not exists (select from journal_entry r where r.platform_id = :platform and r.reverses = e.id)
+        offset 0
+      ) as e
     ), sold as (
-      select charge.source_id, a.seller_id, sum(p.amount) as gross
-      from journal_entry charge
-      join posting p on p.platform_id = :platform and p.entry_id = charge.id
+      select e.source_id, a.owner_id as seller_id, sum(p.amount) as gross
+      from charged e
+      cross join lateral (
+        select * from posting p
+        where p.platform_id = :platform and p.number between e.first_posting and e.last_posting offset 0
+      ) as p
       join ledger_account a on a.platform_id = :platform and a.id = p.credit_account_id
-      where charge.platform_id = :platform and charge.kind = 'charge' and a.seller_id is not null
-        and charge.source_id in (
-          select e.source_id from journal_entry e
-          where e.platform_id = :platform and e.kind = 'split' and e.id in (select entry_id from paid))
-      group by charge.source_id, a.seller_id
+      where a.owner_type = 'seller'
+      group by 1, 2
     )
-    select paid.seller_id, e.reason ->> 'fee_rule' as fee_rule,
-           cast(e.reason ->> 'fee_rule_version' as integer) as fee_rule_version,
-           count(distinct e.source_id) filter (where e.kind = 'split') as sales,
-           coalesce(sum(sold.gross) filter (where e.kind = 'split'), 0) as gross,
+    select paid.seller_id, e.fee_rule, e.fee_rule_version,
+           count(distinct e.source_id) filter (where e.is_sale) as sales,
+           coalesce(sum(sold.gross) filter (where e.is_sale), 0) as gross,
            sum(paid.fee) as fee, coalesce(sum(taxed.fee_tax), 0) as fee_tax
     from paid
-    join journal_entry e on e.platform_id = :platform and e.id = paid.entry_id
-    left join taxed on taxed.entry_id = paid.entry_id and taxed.seller_id is not distinct from paid.seller_id
+    join booked e on e.number = paid.entry_number
+    left join taxed on taxed.entry_number = paid.entry_number and taxed.seller_id is not distinct from paid.seller_id
     left join sold on sold.source_id = e.source_id and sold.seller_id = paid.seller_id
     group by 1, 2, 3
     order by 1, 3, 2
@@ -123,8 +147,8 @@ async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, curren
         return FeeReport(currency=currency, start=start, end=end, rows=(), revenue=0)
     as_of = await watermark(scope)
     rows = await _rows(scope, account.id, start=start, end=end, as_of=as_of)
-    opening = await balances_at(scope, [account.id], Cut.before(start), as_of=as_of)
-    closing = await balances_at(scope, [account.id], Cut.before(end), as_of=as_of)
+    opening = await balances_at(scope, [account.id], Cut.before(start), known=as_of)
+    closing = await balances_at(scope, [account.id], Cut.before(end), known=as_of)
     return FeeReport(
         currency=currency, start=start, end=end, rows=rows, revenue=closing[account.id] - opening[account.id]
     )

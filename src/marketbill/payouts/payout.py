@@ -1,7 +1,6 @@
 """Payouts: from a seller's provider account to his bank, on request. The money is claimed in the ledger first."""
 
-import asyncio
-import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,36 +14,27 @@ from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, SellerN
 from marketbill.events import outbox
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PayoutId, PlatformId, SellerId, new_id, parse_id, public_id
-from marketbill.ledger import balances, chart, journal
+from marketbill.ledger import accounts, chart, journal
 from marketbill.ledger.journal import GuardBroken, JournalEntry, Posting, Source
 from marketbill.money import bounded, decimal_text, exponent
 from marketbill.payouts.model import PayoutStatus, payout
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.provider import claim as claims
+from marketbill.provider import ending
 from marketbill.provider import intent as intents
-from marketbill.provider.claim import LeaseOver
+from marketbill.provider import saga as sagas
 from marketbill.provider.intent import Intent
+from marketbill.provider.kinds import CREATE_PAYOUT
 from marketbill.provider.model import provider_intent
-from marketbill.provider.port import (
-    INTENT_METADATA,
-    PROVIDER_ERRORS,
-    Failure,
-    Payout,
-    Provider,
-    ProviderError,
-    Unknown,
-)
-from marketbill.provider.retry import Action
+from marketbill.provider.objects import Payout
+from marketbill.provider.port import INTENT_METADATA, Provider
+from marketbill.provider.saga import Done, Refusal, Saga, Setback
 from marketbill.provider.stripe.units import payable_part, to_stripe_payout
 from marketbill.sellers import seller as sellers
-from marketbill.sellers.onboarding import open_gates, payout_gate
+from marketbill.sellers.onboarding import doubt, open_gates, payout_gate
 from marketbill.services import Services
 
-CREATE_PAYOUT = "create_payout"
-#: Payouts claimed in one round: as many as can be asked for within the lease, even by a slow provider.
-BATCH_MAX = 24
-CALLS_MAX = 8
 _ROUNDS_MAX = 200
 _ONE = (payout.c.platform_id == bindparam("platform")) & (payout.c.id == bindparam("payout"))
 _LOCK = (
@@ -123,17 +113,11 @@ async def execute_payouts(services: Services, platform: PlatformId) -> None:
     """Asks the provider for every payout that is due now; safe to run in many workers at once."""
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
-            claimed = await claims.claim_due(scope, [CREATE_PAYOUT], BATCH_MAX)
+            claimed = await claims.claim_due(scope, [CREATE_PAYOUT], sagas.BATCH_MAX)
             provider = await provider_of(services, scope) if claimed else None
-        if provider is None:
-            return
-        gate = asyncio.Semaphore(CALLS_MAX)
-        executed = (_execute(services, platform, provider, intent, gate) for intent in claimed)
-        # All of them end before one's error ends the job.
-        for ended in await asyncio.gather(*executed, return_exceptions=True):
-            if ended is not None:
-                raise ended
-        if len(claimed) < BATCH_MAX:
+        if provider is not None:
+            await sagas.run(services.db, platform, provider, PAYOUT, claimed)
+        if len(claimed) < sagas.BATCH_MAX:
             return
 
 
@@ -143,6 +127,8 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
 
     Raises PayoutMismatch, and GuardBroken when money that must be claimed again is gone.
     """
+    # Before the payout's row is locked: so does the worker who records what his own request made.
+    await ending.record_news(scope, CREATE_PAYOUT, [(id, told.id)])
     row = await scope.first(_LOCK, {"platform": scope.platform, "payout": id})
     if row is None:
         return
@@ -174,72 +160,78 @@ def _match(row: Row[Any], told: Payout, account: str) -> None:
         raise PayoutMismatch(f"{id} is {ours}, but the provider's {told.id} is {theirs}.", current_state=row.status)
 
 
-async def _execute(
-    services: Services, platform: PlatformId, provider: Provider, intent: Intent, gate: asyncio.Semaphore
-) -> None:
-    async with gate:
-        try:
-            told = await _send(services, platform, provider, intent)
-            async with services.db.write(platform) as scope:
-                await intents.record_success(scope, intent, told.id)
-                await apply(scope, PayoutId(intent.subject_id), told, account=intent.request["account_id"])
-        except LeaseOver:
-            return  # it is due again, for whoever claims it next
-        except PROVIDER_ERRORS as error:
-            await _record_failure(services, platform, intent, error)
-        except PayoutMismatch as mismatch:
-            await _record_failure(services, platform, intent, Unknown(Failure(200, "payout_mismatch", str(mismatch))))
+async def _look_up(provider: Provider, intent: Intent) -> Payout | None:
+    since = intent.created_at - timedelta(minutes=5)
+    account, until = intent.request["account_id"], intent.look_up_until
+    for found in await provider.find_payouts(account, created_from=since, created_until=until):
+        if found.intent_id == intent.public_id:
+            return found
+    return None
 
 
-async def _record_failure(services: Services, platform: PlatformId, intent: Intent, error: ProviderError) -> None:
-    """The money goes back on a definite answer only: without one the payout may have been made."""
-    account = intent.request["account_id"]
-    gate = payout_gate(account)
-    async with services.db.write(platform) as scope:
-        decision = await intents.record_failure(
-            scope,
-            intent,
-            error,
-            jitter=random.random(),
-            held_for=gate,
-            seems_free=gate in await open_gates(scope, [account]),
-            revivable=isinstance(error, Unknown),
-        )
-        if decision is None:
-            return
-        row = await scope.first(_LOCK, {"platform": platform, "payout": intent.subject_id})
-        if row is None or row.status != PayoutStatus.CREATED:
-            return
-        ended = decision.action in (Action.GIVE_UP, Action.FINAL)
-        if ended and not isinstance(error, Unknown):
-            reason = error.failure.message[:500]
-            await _update(scope, row.id, {"status": PayoutStatus.REFUSED, "reason": reason})
-            await journal.post_all(scope, [_returned(row, scope, after_paid=False)])
-        else:
-            await _update(scope, row.id, {"reason": intents.explanation(intent, error, given_up=ended)})
-
-
-async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Payout:
-    account = intent.request["account_id"]
-    claims.check_lease(intent)
-    if intent.look_up_first:
-        since = intent.created_at - timedelta(minutes=5)
-        for found in await intents.looked_up(provider.find_payouts(account, created_from=since)):
-            if found.intent_id == public_id("provider intent", intent.id):
-                return found
-        async with services.db.write(platform) as scope:
-            intent = await claims.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
-        claims.check_lease(intent)
+async def _send(provider: Provider, intent: Intent) -> Payout:
     return await provider.create_payout(
-        account,
+        intent.request["account_id"],
         key=intent.key,
         amount=intent.request["amount"],
         currency=intent.request["currency"],
         metadata={
             "marketbill_payout": public_id("payout", intent.subject_id),
-            INTENT_METADATA: public_id("provider intent", intent.id),
+            INTENT_METADATA: intent.public_id,
         },
     )
+
+
+def _mismatch(intent: Intent, made: Payout) -> str | None:
+    asked, told = (intent.request["amount"], intent.request["currency"]), (made.amount, made.currency)
+    return None if told == asked else f"{intent.public_id} asked for {asked}, but the provider's {made.id} is {told}."
+
+
+async def _succeeded(scope: WriteScope, done: Sequence[Done[Payout]]) -> None:
+    for one in done:
+        await apply(scope, PayoutId(one.intent.subject_id), one.made, account=one.intent.request["account_id"])
+
+
+async def _failed(scope: WriteScope, setback: Setback) -> None:
+    """The money goes back on a definite answer only: without one the payout may have been made."""
+    await doubt(scope, setback)
+    row = await scope.first(_LOCK, {"platform": scope.platform, "payout": setback.intent.subject_id})
+    if row is None or row.status != PayoutStatus.CREATED:
+        return
+    if setback.refused:
+        await _give_back(scope, row, setback.reason)
+    else:
+        await _update(scope, row.id, {"reason": setback.reason})
+
+
+async def _abandoned(scope: WriteScope, intent: Intent, reason: str) -> None:
+    """An operator gave it up, after a look-up proved that it was not made."""
+    row = await scope.first(_LOCK, {"platform": scope.platform, "payout": intent.subject_id})
+    if row is not None and row.status == PayoutStatus.CREATED:
+        await _give_back(scope, row, f"Abandoned by an operator: {reason}")
+
+
+async def _retried(scope: WriteScope, intent: Intent) -> None:
+    row = await load(scope, PayoutId(intent.subject_id))
+    if row.status != PayoutStatus.CREATED:
+        raise StateConflict(
+            "This payout gave its money back: ask for another one with payoutCreate.",
+            current_state=row.status,
+            path=("id",),
+        )
+
+
+async def _give_back(scope: WriteScope, row: Row[Any], reason: str) -> None:
+    await _update(scope, row.id, {"status": PayoutStatus.REFUSED, "reason": reason[:500]})
+    await journal.post_all(scope, [_returned(row, scope, after_paid=False)])
+
+
+def _gate_of(intent: Intent) -> str:
+    return payout_gate(intent.request["account_id"])
+
+
+async def _open_gates(scope: WriteScope, waiting: Sequence[Intent]) -> Collection[str]:
+    return await open_gates(scope, {intent.request["account_id"] for intent in waiting})
 
 
 def _gate(seller: Row[Any]) -> None:
@@ -263,8 +255,8 @@ async def _available(scope: Scope, seller_id: SellerId, currency: str) -> int:
 
 async def _custody(scope: Scope, seller_id: SellerId, currency: str) -> int:
     ref = chart.custody_available(seller_id, currency)
-    account = (await balances.accounts_by_refs(scope, [ref])).get(ref)
-    return account.balance if account else 0
+    account = (await accounts.accounts_by_refs(scope, [ref])).get(ref)
+    return account.available if account else 0
 
 
 async def _insert(scope: WriteScope, seller: Row[Any], currency: str, amount: int) -> Row[Any]:
@@ -358,3 +350,20 @@ async def _update(scope: WriteScope, id: UUID, values: dict[str, Any]) -> None:
         .where(payout.c.platform_id == scope.platform, payout.c.id == id)
         .values(**values, updated_at=scope.now)
     )
+
+
+#: The saga of a payout. Its money is claimed before it is asked for, and goes back when it is refused for certain.
+PAYOUT = Saga(
+    kind=CREATE_PAYOUT,
+    look_up=_look_up,
+    send=_send,
+    provider_id=lambda made: made.id,
+    mismatch=_mismatch,
+    succeeded=_succeeded,
+    failed=_failed,
+    refusal=Refusal.RETURNS,
+    gate=_gate_of,
+    open_gates=_open_gates,
+    retried=_retried,
+    abandoned=_abandoned,
+)

@@ -38,7 +38,8 @@ from marketbill.db import Instant, ReadScope
 from marketbill.errors import InvalidInput
 from marketbill.ids import PREFIX, SellerId, public_id
 from marketbill.ledger import chart
-from marketbill.ledger.balances import Cut, SellerPosition, accounts_by_refs, balances_at, watermark
+from marketbill.ledger.accounts import SellerPosition, accounts_by_refs
+from marketbill.ledger.balances import Cut, balances_at, watermark
 from marketbill.ledger.entry import Source
 from marketbill.ledger.model import journal_entry, ledger_account, posting
 
@@ -158,13 +159,13 @@ def _side(account: ColumnElement[UUID], counter: ColumnElement[UUID], direction:
     place = tuple_(posting.c.effective_at, posting.c.number)
     return (
         select(
-            posting.c.entry_id,
+            posting.c.entry_number,
             posting.c.effective_at,
             posting.c.number,
             (posting.c.amount * literal(direction, BigInteger)).label("debit"),
             counter.label("counter_id"),
         )
-        .where(posting.c.platform_id == bindparam("platform"), account == _OWN.c.id)
+        .where(posting.c.platform_id == bindparam("platform"), account == _OWN.c.id, ~posting.c.held)
         .where(place >= tuple_(bindparam("from_at", type_=Instant), bindparam("from_number", type_=BigInteger)))
         .where(posting.c.effective_at < bindparam("end", type_=Instant))
         .where(posting.c.number <= bindparam("as_of", type_=BigInteger))
@@ -192,7 +193,7 @@ _LEGS = (
     select(
         _OWN.c.bucket,
         (_OWN.c.sign * _LEG.c.debit).label("delta"),
-        _LEG.c.entry_id,
+        journal_entry.c.id.label("entry_id"),
         _LEG.c.effective_at,
         _LEG.c.number,
         journal_entry.c.number.label("entry_number"),
@@ -205,7 +206,7 @@ _LEGS = (
     .select_from(_OWN.join(_LEG, true()))
     .join(
         journal_entry,
-        and_(journal_entry.c.platform_id == bindparam("platform"), journal_entry.c.id == _LEG.c.entry_id),
+        and_(journal_entry.c.platform_id == bindparam("platform"), journal_entry.c.number == _LEG.c.entry_number),
     )
     .join(_COUNTER, and_(_COUNTER.c.platform_id == bindparam("platform"), _COUNTER.c.id == _LEG.c.counter_id))
 )
@@ -293,7 +294,7 @@ class _Books:
         return cls(scope, currency, opened, start, end, as_of)
 
     async def position(self, cut: Cut) -> SellerPosition:
-        held = await balances_at(self.scope, self.accounts.values(), cut, as_of=self.as_of)
+        held = await balances_at(self.scope, self.accounts.values(), cut, known=self.as_of)
         buckets = {bucket.value.lower(): held[id] for bucket, id in self.accounts.items()}
         return SellerPosition(currency=self.currency, **buckets)
 

@@ -13,9 +13,10 @@ from marketbill.clock import rfc3339
 from marketbill.db import ReadScope
 from marketbill.errors import LimitExceeded
 from marketbill.ids import SellerId, public_id
-from marketbill.ledger.balances import SellerPosition
+from marketbill.ledger.accounts import SellerPosition
 from marketbill.money import decimal_text
 from marketbill.payouts.statement import LINES_MAX, Line, lines_after, statement
+from marketbill.text import safe_cell
 
 #: The most lines of one file.
 FILE_LINES_MAX = 100_000
@@ -33,9 +34,6 @@ HEADER = (
     "moved",
     "balance",
 )
-
-#: What a spreadsheet takes for the start of a formula or of a command.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 async def statement_csv(
@@ -88,11 +86,6 @@ def to_csv(lines: Iterable[Line], currency: str) -> str:
         )
         for line in lines
     )
-
-
-def safe_cell(text: str) -> str:
-    """Text that no spreadsheet executes: an apostrophe is put before what would start a formula (CWE-1236)."""
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
 def _balance_row(name: str, position: SellerPosition, at: datetime) -> tuple[str, ...]:

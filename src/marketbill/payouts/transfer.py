@@ -5,16 +5,14 @@ outside any transaction, and records what it answered together with the journal 
 between leaves claimed intents; when their lease is over they are looked up at the provider before they are tried again.
 """
 
-import asyncio
-import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, insert, select, text, update
 
 from marketbill.db import WriteScope
+from marketbill.events import outbox
 from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
@@ -24,22 +22,20 @@ from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
 from marketbill.provider import claim as claims
 from marketbill.provider import intent as intents
-from marketbill.provider.claim import LeaseOver
+from marketbill.provider import saga as sagas
 from marketbill.provider.intent import Intent, IntentDraft
-from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Provider, ProviderError, Transfer, Unknown
-from marketbill.provider.retry import Action
+from marketbill.provider.kinds import CREATE_TRANSFER
+from marketbill.provider.objects import Transfer
+from marketbill.provider.port import INTENT_METADATA, Provider
+from marketbill.provider.retry import FOR_WANT_OF_FUNDS
+from marketbill.provider.saga import Done, Saga, Setback
 from marketbill.provider.stripe.units import transferable_part
 from marketbill.sellers.model import seller
-from marketbill.sellers.onboarding import open_gates, transfer_gate
+from marketbill.sellers.onboarding import doubt, open_gates, transfer_gate
 from marketbill.services import Services
 
-CREATE_TRANSFER = "create_transfer"
 #: Payments planned in one round.
 PLAN_MAX = 100
-#: Intents claimed in one round: as many as can be asked for within the lease, even by a slow provider.
-CLAIM_MAX = 24
-#: Calls to the provider under way at once from one worker.
-CALLS_MAX = 8
 _ROUNDS_MAX = 800
 
 _RELEASED = prepared(
@@ -120,33 +116,24 @@ _EXPLAIN = (
 _WAITS = "The seller's account at the provider cannot receive transfers yet."
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    intent: Intent
-    transfer: Transfer
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    intent: Intent
-    error: ProviderError
-
-
 async def execute_transfers(services: Services, platform: PlatformId) -> None:
     """Plans and executes everything that is due now; safe to run in many workers at once."""
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
             planned = await _plan(scope)
             woken = await _wake(scope)
-            claimed = await claims.claim_due(scope, [CREATE_TRANSFER], CLAIM_MAX)
+            claimed = await claims.claim_due(scope, [CREATE_TRANSFER], sagas.BATCH_MAX)
             provider = await provider_of(services, scope) if claimed else None
         if provider is not None:
-            results, defects = await _ask_all(services, platform, provider, claimed)
-            await _record(services, platform, results)
-            if defects:
-                raise defects[0]
-        if not planned and not woken and len(claimed) < CLAIM_MAX:
+            await sagas.run(services.db, platform, provider, TRANSFER, claimed)
+        if not planned and not woken and len(claimed) < sagas.BATCH_MAX:
             return
+
+
+async def funds_came(scope: WriteScope) -> None:
+    """Transfers that the platform's balance was too small for are tried again now."""
+    if await claims.hurry(scope, CREATE_TRANSFER, FOR_WANT_OF_FUNDS):
+        await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
 
 
 async def _plan(scope: WriteScope) -> int:
@@ -259,106 +246,72 @@ def _row(
     }
 
 
-async def _ask_all(
-    services: Services, platform: PlatformId, provider: Provider, claimed: Sequence[Intent]
-) -> tuple[list[_Done | _Failed], list[BaseException]]:
-    """Asks for each of them, also when one meets a defect; those whose lease ran out are left to whoever is next."""
-    gate = asyncio.Semaphore(CALLS_MAX)
-
-    async def ask(intent: Intent) -> _Done | _Failed | None:
-        async with gate:
-            try:
-                return _Done(intent, await _send(services, platform, provider, intent))
-            except LeaseOver:
-                return None
-            except PROVIDER_ERRORS as error:
-                return _Failed(intent, error)
-
-    ended = await asyncio.gather(*(ask(intent) for intent in claimed), return_exceptions=True)
-    results = [one for one in ended if isinstance(one, _Done | _Failed)]
-    return results, [one for one in ended if isinstance(one, BaseException)]
+async def _look_up(provider: Provider, intent: Intent) -> Transfer | None:
+    for found in await provider.find_transfers(intent.request["transfer_group"]):
+        if found.destination == intent.request["destination"] and found.intent_id == intent.public_id:
+            return found
+    return None
 
 
-async def _send(services: Services, platform: PlatformId, provider: Provider, intent: Intent) -> Transfer:
-    """The transfer that an earlier attempt made, or a new one under the intent's key."""
-    claims.check_lease(intent)
-    if intent.look_up_first:
-        for found in await intents.looked_up(provider.find_transfers(intent.request["transfer_group"])):
-            if found.destination == intent.request["destination"] and _ours(found, intent):
-                return found
-        intent = await _with_live_key(services, platform, intent)
-        claims.check_lease(intent)
+async def _send(provider: Provider, intent: Intent) -> Transfer:
     return await provider.create_transfer(
         key=intent.key,
         metadata={
             "marketbill_transfer": public_id("transfer", intent.subject_id),
-            INTENT_METADATA: public_id("provider intent", intent.id),
+            INTENT_METADATA: intent.public_id,
         },
         **intent.request,
     )
 
 
-def _ours(found: Transfer, intent: Intent) -> bool:
-    return found.intent_id == public_id("provider intent", intent.id)
+def _mismatch(intent: Intent, made: Transfer) -> str | None:
+    asked = tuple(intent.request[name] for name in ("amount", "currency", "destination"))
+    told = (made.amount, made.currency, made.destination)
+    return None if told == asked else f"{intent.public_id} asked for {asked}, but the provider's {made.id} is {told}."
 
 
-async def _with_live_key(services: Services, platform: PlatformId, intent: Intent) -> Intent:
-    async with services.db.write(platform) as scope:
-        return await claims.renew_key(scope, intent) if intent.key_expired(scope.now) else intent
+def _gate(intent: Intent) -> str:
+    return transfer_gate(intent.request["destination"])
 
 
-async def _record(services: Services, platform: PlatformId, results: Sequence[_Done | _Failed]) -> None:
-    done = [result for result in results if isinstance(result, _Done)]
-    failed = [result for result in results if isinstance(result, _Failed)]
-    async with services.db.write(platform) as scope:
-        if failed:
-            gates = await open_gates(scope, {failure.intent.request["destination"] for failure in failed})
-            for failure in failed:
-                await _record_failure(scope, failure, gates)
-        if done:
-            await _record_done(scope, done)
+async def _open_gates(scope: WriteScope, waiting: Sequence[Intent]) -> Collection[str]:
+    return await open_gates(scope, {intent.request["destination"] for intent in waiting})
 
 
-async def _record_failure(scope: WriteScope, failure: _Failed, open_now: Collection[str]) -> None:
-    intent = failure.intent
-    gate = transfer_gate(intent.request["destination"])
-    decision = await intents.record_failure(
-        scope, intent, failure.error, jitter=random.random(), held_for=gate, seems_free=gate in open_now
-    )
-    if decision is None:
-        return
-    ended = decision.action in (Action.GIVE_UP, Action.FINAL)
-    refused = ended and not isinstance(failure.error, Unknown)
-    await scope.run(
-        _EXPLAIN,
-        {
-            "platform": scope.platform,
-            "transfer": intent.subject_id,
-            "new_status": TransferStatus.REFUSED if refused else TransferStatus.PENDING,
-            "new_reason": intents.explanation(intent, failure.error, given_up=ended),
-            "now": scope.now,
-        },
-    )
+async def _failed(scope: WriteScope, setback: Setback) -> None:
+    """The money stays payable; the transfer says what it waits for."""
+    status = TransferStatus.REFUSED if setback.refused else TransferStatus.PENDING
+    await _explain(scope, setback.intent, status, setback.reason)
+    await doubt(scope, setback)
 
 
-async def _record_done(scope: WriteScope, done: Sequence[_Done]) -> None:
-    """J6: recorded and booked together, and only by the worker that ends the intent."""
-    ended = await intents.record_successes(scope, [(result.intent, result.transfer.id) for result in done])
-    mine = [result for result in done if result.intent.id in ended]
-    if not mine:
-        return
-    ids = [result.intent.subject_id for result in mine]
+async def _abandoned(scope: WriteScope, intent: Intent, reason: str) -> None:
+    await _explain(scope, intent, TransferStatus.REFUSED, f"Abandoned by an operator: {reason}")
+
+
+async def _retried(scope: WriteScope, intent: Intent) -> None:
+    await _explain(scope, intent, TransferStatus.PENDING, "An operator wants it tried again.")
+
+
+async def _explain(scope: WriteScope, intent: Intent, status: TransferStatus, reason: str) -> None:
+    values = {"platform": scope.platform, "transfer": intent.subject_id, "now": scope.now}
+    await scope.run(_EXPLAIN, {**values, "new_status": status.value, "new_reason": reason})
+
+
+async def _succeeded(scope: WriteScope, done: Sequence[Done[Transfer]]) -> None:
+    """J6: recorded and booked together."""
+    ids = [one.intent.subject_id for one in done]
     rows = {row.id: row for row in await scope.rows(_BY_IDS, {"platform": scope.platform, "ids": ids})}
     await scope.run(
         _SENT,
         {
             "platform": scope.platform,
             "ids": ids,
-            "provider_ids": [result.transfer.id for result in mine],
+            "provider_ids": [one.made.id for one in done],
             "now": scope.now,
         },
     )
-    await journal.post_all(scope, [_entry(scope, rows[result.intent.subject_id], result.transfer) for result in mine])
+    await journal.post_all(scope, [_entry(scope, rows[one.intent.subject_id], one.made) for one in done])
 
 
 def _entry(scope: WriteScope, row: Row[Any], sent: Transfer) -> JournalEntry:
@@ -376,3 +329,20 @@ def _entry(scope: WriteScope, row: Row[Any], sent: Transfer) -> JournalEntry:
         description=f"Transfer {id}",
         reason={"payment": public_id("payment", row.payment_id), "provider_transfer": sent.id},
     )
+
+
+#: The saga of a transfer. Its money is not claimed before it is sent, so what was refused stays payable.
+TRANSFER = Saga(
+    kind=CREATE_TRANSFER,
+    look_up=_look_up,
+    send=_send,
+    provider_id=lambda made: made.id,
+    mismatch=_mismatch,
+    succeeded=_succeeded,
+    failed=_failed,
+    together=True,
+    gate=_gate,
+    open_gates=_open_gates,
+    retried=_retried,
+    abandoned=_abandoned,
+)

@@ -17,7 +17,8 @@ from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
 from marketbill.prepared import prepared
-from marketbill.provider.port import PlatformAccount, Provider, Refused, WebhookSecrets
+from marketbill.provider.objects import PlatformAccount, WebhookSecrets
+from marketbill.provider.port import Provider, Refused
 from marketbill.services import Services
 
 _SECRET_KEY = prepared(

@@ -13,8 +13,16 @@ _GIVEN_UP = "interval '30 days'"
 def is_due(row: str) -> str:
     """SQL: whether to ask about the row of this alias now (`:now`). The two bounds are for an index on `updated_at`."""
     now = "cast(:now as timestamptz)"
-    wait = f"least(greatest({row}.updated_at - {row}.created_at, {_NEWS_WITHIN}), {_LONGEST})"
     return (
         f"{row}.updated_at > {now} - {_GIVEN_UP} and {row}.updated_at <= {now} - {_NEWS_WITHIN}"
-        f" and {row}.created_at > {now} - {_GIVEN_UP} and {row}.updated_at + {wait} <= {now}"
+        f" and {row}.created_at > {now} - {_GIVEN_UP}"
+        f" and {is_time(row, since=f'{row}.created_at', first=_NEWS_WITHIN)}"
     )
+
+
+def is_time(
+    row: str, *, since: str, first: str = _NEWS_WITHIN, longest: str = _LONGEST, touched: str = "updated_at"
+) -> str:
+    """SQL: whether as long again has passed as lay between `since` and the last touch, from `first` to `longest`."""
+    wait = f"least(greatest({row}.{touched} - {since}, {first}), {longest})"
+    return f"{row}.{touched} + {wait} <= cast(:now as timestamptz)"

@@ -1,12 +1,15 @@
 """Claiming: one worker at a time holds an intent, by a lease, and asks the provider only while the lease is his.
 
-A worker that was held up (a stalled machine, a slow provider) finds its lease over: it asks for nothing more
+One sending takes at most `CALL_LONGEST`, which is shorter than the lease of a caller (`intent.CALLER_LEASE`) and of a
+worker (`CLAIM_LEASE`), and none is begun that the lease may not outlast: nobody sends what another has taken over. A
+worker that was held up (a stalled machine, a slow provider) finds its lease over: it asks for nothing more
 (`check_lease`), and a failure it records does not count (`attempts` is the fencing token). Success counts from anybody.
 """
 
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, text, update
 
@@ -15,12 +18,12 @@ from marketbill.db import WriteScope
 from marketbill.prepared import prepared
 from marketbill.provider.intent import Intent, intent_of
 from marketbill.provider.model import provider_intent
-from marketbill.provider.port import Failure, Unknown
+from marketbill.provider.port import SEND_LONGEST, Failure, Unknown
 
-#: A sweeper that claimed an intent has this long.
-CLAIM_LEASE = timedelta(minutes=3)
-#: What one call to the provider may take with the repetitions of its client.
-CALL_LONGEST = timedelta(seconds=100)
+#: What one sending may take: the saga ends it after that, whatever its client still wanted to repeat.
+CALL_LONGEST = SEND_LONGEST
+#: A sweeper that claimed an intent has this long: for a look-up and a sending, one as slow as the other.
+CLAIM_LEASE = 2 * CALL_LONGEST + timedelta(seconds=30)
 CLAIM_LIMIT_MAX = 500
 
 
@@ -28,41 +31,81 @@ class LeaseOver(Exception):
     """The claim ends too soon for another call to the provider; whoever claims the intent next goes on."""
 
 
+#: SQL: whether somebody's attempt at the intent `i` is under way, as far as its lease goes.
+UNDER_WAY = """(
+  i.next_attempt_at > :now and exists (
+    select from provider_attempt a where a.platform_id = i.platform_id and a.intent_id = i.id
+      and a.number = i.attempts and a.ended_at is null
+  )
+)"""
+# What follows the choice of the intents that are `due`: their next attempt begins. One that nobody ended was
+# interrupted. What was sent before is told as it was, for that is what the new attempt has to mind; of its own request
+# nobody knows when it arrives, but it does so within the lease.
+_BEGIN = """
+    claimed as (
+      update provider_intent i
+      set attempts = attempts + 1, status = 'UNKNOWN', unsure = true, sent_at = coalesce(i.sent_at, :now),
+          reached_until = :lease_until, held_for = null, next_attempt_at = :lease_until, updated_at = :now
+      from due where i.platform_id = :platform and i.id = due.id
+      returning i.id, i.kind, i.subject_id, i.generation, i.request, i.status, i.attempts, i.forgiven, i.provider_id,
+        i.last_error, i.created_at, i.updated_at, i.spent, due.unsure, due.sent_at, due.reached_until
+    ), interrupted as (
+      update provider_attempt a set ended_at = :now, outcome = 'INTERRUPTED' from claimed c
+      where a.platform_id = :platform and a.intent_id = c.id and a.number = c.attempts - 1 and a.ended_at is null
+    ), begun as (
+      insert into provider_attempt (platform_id, intent_id, number, generation, looked_up, started_at)
+      select :platform, c.id, c.attempts, c.generation, c.unsure, :now from claimed c
+    )
+    select * from claimed
+"""
 _CLAIM = prepared(
     text(
-        """
+        f"""
     with due as (
-      select id, sent_at from provider_intent
+      select id, unsure, sent_at, reached_until from provider_intent
       where platform_id = :platform and kind = any(:kinds) and next_attempt_at <= :now
       order by next_attempt_at limit :limit
       for update skip locked
-    )
-    update provider_intent i
-    set attempts = attempts + 1, status = 'UNKNOWN', sent_at = coalesce(i.sent_at, :now), held_for = null,
-        next_attempt_at = :lease_until, updated_at = :now
-    from due where i.platform_id = :platform and i.id = due.id
-    returning i.id, i.kind, i.subject_id, i.generation, i.request, i.status, i.attempts, i.provider_id, i.last_error,
-      i.created_at, due.sent_at
-    """
+    ), {_BEGIN}
+    """  # noqa: S608 (our own words alone)
     ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 )
-_RENEW = (
-    update(provider_intent)
-    .where(
-        provider_intent.c.platform_id == bindparam("platform"),
-        provider_intent.c.id == bindparam("intent"),
-        provider_intent.c.status.in_(("OPEN", "UNKNOWN")),
-        provider_intent.c.attempts == bindparam("attempt"),
-    )
-    .values(generation=provider_intent.c.generation + 1, sent_at=bindparam("now"), updated_at=bindparam("now"))
-    .returning(provider_intent.c.generation)
+_TAKE = text(
+    f"""
+    with due as (
+      select i.id, i.unsure, i.sent_at, i.reached_until from provider_intent i
+      where i.platform_id = :platform and i.id = :intent and i.status in ('OPEN', 'UNKNOWN') and not {UNDER_WAY}
+        and not (:repeats and i.spent and i.next_attempt_at > :now)
+      for update of i skip locked
+    ), {_BEGIN}
+    """  # noqa: S608 (our own words alone)
 )
+_RENEW = text(
+    """
+    with renewed as (
+      update provider_intent set generation = generation + 1, sent_at = :now, spent = false, updated_at = :now
+      where platform_id = :platform and id = :intent and status in ('OPEN', 'UNKNOWN') and attempts = :attempt
+      returning id, generation, attempts
+    ), told as (
+      update provider_attempt a set generation = r.generation from renewed r
+      where a.platform_id = :platform and a.intent_id = r.id and a.number = r.attempts
+    )
+    select generation from renewed
+    """
+)
+# One that is claimed is UNKNOWN meanwhile.
+_HURRY = text(
+    """
+    update provider_intent i set next_attempt_at = :now, updated_at = :now
+    where i.platform_id = :platform and i.kind = :kind and i.status = 'OPEN' and i.next_attempt_at > :now
+      and i.last_error ->> 'code' = any(:codes)
+    """
+).bindparams(bindparam("codes", type_=ARRAY(Text)))
 _LET_GO = (
     update(provider_intent)
     .where(
         provider_intent.c.platform_id == bindparam("platform"),
         provider_intent.c.held_for == bindparam("hold"),
-        provider_intent.c.status == "OPEN",
     )
     .values(held_for=None, next_attempt_at=bindparam("now"), updated_at=bindparam("now"))
 )
@@ -83,6 +126,28 @@ async def claim_due(
     return [intent_of(row, leased_until=leased_until) for row in await scope.rows(_CLAIM, values)]
 
 
+async def take(scope: WriteScope, intent_id: UUID, *, repeats: bool = True, lease: timedelta = CLAIM_LEASE) -> Intent:
+    """Takes this intent at once, due or not, for a caller who comes back to it. Commit, then ask the provider.
+
+    `repeats`: the provider only repeats a kept answer under its key. Then a spent key is not asked before its time: it
+    tells nothing new, and an impatient caller would use up all attempts.
+
+    Raises Unknown then, while somebody else's attempt at it is under way, and when it has ended.
+    """
+    leased_until = clock.now() + lease
+    values = {
+        "platform": scope.platform,
+        "intent": intent_id,
+        "repeats": repeats,
+        "now": scope.now,
+        "lease_until": scope.now + lease,
+    }
+    row = await scope.first(_TAKE, values)
+    if row is None:
+        raise taken_over()
+    return intent_of(row, leased_until=leased_until)
+
+
 def check_lease(intent: Intent) -> None:
     """Before each call for a claimed intent. Raises LeaseOver."""
     if intent.leased_until is not None and clock.now() + CALL_LONGEST > intent.leased_until:
@@ -90,15 +155,27 @@ def check_lease(intent: Intent) -> None:
 
 
 async def renew_key(scope: WriteScope, intent: Intent) -> Intent:
-    """A new key for an intent whose old one the provider may have forgotten, after a look-up found nothing.
+    """A new key for an intent whose old one is of no more use (`Intent.key_use`), after a look-up found nothing: that
+    settles whatever was sent under the old one.
 
     Raises Unknown when another worker has taken the intent over or ended it.
     """
     values = {"platform": scope.platform, "intent": intent.id, "now": scope.now, "attempt": intent.attempts}
     row = await scope.first(_RENEW, values)
     if row is None:
-        raise Unknown(Failure(None, "taken_over", "Another worker has taken this request over."))
-    return replace(intent, generation=row.generation, sent_before=scope.now)
+        raise taken_over()
+    return replace(intent, generation=row.generation, sent_before=scope.now, reached_until=None, spent=False)
+
+
+def taken_over() -> Unknown:
+    """Somebody else is at it, or has ended it."""
+    return Unknown(Failure(None, "taken_over", "Another worker has taken this request over."))
+
+
+async def hurry(scope: WriteScope, kind: str, codes: Collection[str]) -> int:
+    """Makes the intents of a kind due now that wait because they were last refused for one of these; their number."""
+    values = {"platform": scope.platform, "kind": kind, "codes": list(codes), "now": scope.now}
+    return await scope.run(_HURRY, values)
 
 
 async def let_go(scope: WriteScope, held_for: str) -> int:

@@ -4,30 +4,36 @@ Amounts are minor units (ISO 4217) with a code in capitals; times are aware UTC.
 takes a `key`, the idempotency key that was committed before the call. A method gives its result or raises one of three:
 
 - `Declined`: the card's bank, or the provider for it, said no. Nothing was charged.
-- `Refused`: the provider refused the request for certain. Nothing was done.
+- `Refused`: the provider refused the request for certain. Nothing was done by this request (`retry.proves` says when
+  nothing was done by earlier ones under the same key either).
 - `Unknown`: no definite answer (network, timeout, 5xx, rate limit). It may have been done: look it up before a new key.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from marketbill.errors import InvalidInput, Path, ProviderDeclined, ProviderRefused, ProviderUnavailable
+from marketbill.provider.objects import (
+    Account,
+    AccountLink,
+    Balance,
+    BalanceTransaction,
+    Charge,
+    ListedEvent,
+    PaymentMethod,
+    PaymentState,
+    Payout,
+    PlatformAccount,
+    Transfer,
+    WebhookSecrets,
+)
 
 Metadata = Mapping[str, str]
 
-PaymentStatus = Literal[
-    "requires_payment_method",
-    "requires_confirmation",
-    "requires_action",
-    "requires_capture",
-    "processing",
-    "succeeded",
-    "canceled",
-]
-PayoutStatus = Literal["pending", "in_transit", "paid", "failed", "canceled"]
+#: The longest that a method which changes something takes, with all that its client repeats by itself.
+SEND_LONGEST = timedelta(seconds=75)
 
 #: The metadata field of everything we make: the public id of its intent (`int_…`), so that it can be found again.
 INTENT_METADATA = "marketbill_intent"
@@ -35,7 +41,10 @@ INTENT_METADATA = "marketbill_intent"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the provider said when it did not do what we asked. `status` is None when there was no HTTP answer."""
+    """What the provider said when it did not do what we asked. `status` is None when there was no HTTP answer.
+
+    `replayed`: it repeated the answer that it keeps with the key, and did nothing now.
+    """
 
     status: int | None
     code: str | None
@@ -47,6 +56,7 @@ class Failure:
     payment_id: str | None = None
     charge_id: str | None = None
     request_id: str | None = None
+    replayed: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For storing beside the intent; without the fields that say nothing."""
@@ -69,7 +79,7 @@ class Declined(ProviderDeclined):
 
 
 class Refused(ProviderRefused):
-    """The provider refused the request for certain, and nothing was done. `failure` says why."""
+    """The provider refused the request for certain, and did nothing for it. `failure` says why."""
 
     def __init__(self, failure: Failure, *, path: Path = ()) -> None:
         super().__init__(failure.message, provider_code=failure.code, path=path)
@@ -100,194 +110,8 @@ class BadEvent(InvalidInput):
     """A webhook that was signed, but whose body is no event of a kind we know how to read."""
 
 
-class CapabilityState(StrEnum):
-    """Whether an account may receive transfers. RESTRICTED: the provider wants something first."""
-
-    UNREQUESTED = "UNREQUESTED"
-    PENDING = "PENDING"
-    RESTRICTED = "RESTRICTED"
-    ACTIVE = "ACTIVE"
-
-
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What the provider still wants from a seller, in its own field names."""
-
-    currently_due: tuple[str, ...] = ()
-    past_due: tuple[str, ...] = ()
-    pending_verification: tuple[str, ...] = ()
-    disabled_reason: str | None = None
-    due_by: datetime | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "currently_due": list(self.currently_due),
-            "past_due": list(self.past_due),
-            "pending_verification": list(self.pending_verification),
-            "disabled_reason": self.disabled_reason,
-            "due_by": self.due_by.isoformat() if self.due_by else None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A seller's account at the provider. `may_transfer` gates money to it, `may_pay_out` gates money out of it."""
-
-    id: str
-    may_transfer: CapabilityState
-    may_pay_out: bool
-    requirements: Requirements
-
-
-@dataclass(frozen=True, slots=True)
-class AccountLink:
-    """The address where a seller is onboarded: single use, for five minutes."""
-
-    url: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentMethod:
-    id: str
-    kind: str
-    brand: str | None
-    last4: str | None
-    exp_month: int | None
-    exp_year: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NextAction:
-    """What the buyer must do: go to `redirect_url`, or let the provider's script in the browser ask (None)."""
-
-    kind: str
-    redirect_url: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "redirect_url": self.redirect_url}
-
-
-@dataclass(frozen=True, slots=True)
-class Decline:
-    """Why the last attempt of a payment failed."""
-
-    code: str
-    advice: str | None
-    message: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {"code": self.code, "advice": self.advice, "message": self.message}
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentState:
-    """A payment as the provider sees it now. `intent_id` is our metadata, when we made it."""
-
-    id: str
-    status: PaymentStatus
-    amount: int
-    currency: str
-    charge_id: str | None
-    client_secret: str | None
-    next_action: NextAction | None
-    decline: Decline | None
-    intent_id: str | None
-    transfer_group: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceTransaction:
-    """One movement of the provider's balance: `net = amount - fee`, usable from `available_on`."""
-
-    id: str
-    type: str
-    amount: int
-    fee: int
-    net: int
-    currency: str
-    status: Literal["pending", "available"]
-    available_on: datetime
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """The money of a payment. `balance_transaction` is None until the provider has settled its fee (within an hour)."""
-
-    id: str
-    amount: int
-    currency: str
-    status: Literal["succeeded", "pending", "failed"]
-    payment_id: str | None
-    balance_transaction: BalanceTransaction | None
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    id: str
-    amount: int
-    currency: str
-    destination: str
-    destination_payment: str | None
-    created: datetime
-    intent_id: str | None
-    transfer_group: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Payout:
-    id: str
-    status: PayoutStatus
-    amount: int
-    currency: str
-    arrival_date: datetime
-    failure_code: str | None
-    intent_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What an account holds in one currency; either may be negative."""
-
-    currency: str
-    pending: int
-    available: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformAccount:
-    """Whose key it is."""
-
-    id: str
-    country: str
-    default_currency: str
-    livemode: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookSecrets:
-    """The signing secrets of our two endpoints: the platform's own events, and those of the connected accounts."""
-
-    platform: str
-    connect: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderEvent:
-    """An event as the provider sent it. `account` is the connected account it belongs to; `object` is its snapshot."""
-
-    id: str
-    type: str
-    account: str | None
-    created: datetime
-    livemode: bool
-    object: dict[str, Any]
-    previous: dict[str, Any] | None
-
-    @property
-    def object_id(self) -> str:
-        return str(self.object.get("id") or "")
+class BadObject(InvalidInput):
+    """An event whose object has not the form that its type promises; it never will. The text says what is wrong."""
 
 
 class Provider(Protocol):
@@ -311,9 +135,18 @@ class Provider(Protocol):
         ...
 
     async def list_events(
-        self, types: Sequence[str], created_from: datetime, *, account_id: str | None = None, limit: int = 1000
-    ) -> list[ProviderEvent]:
-        """Events since an instant, oldest first, for catching up; the provider keeps 30 days."""
+        self,
+        types: Sequence[str],
+        created_from: datetime,
+        *,
+        created_until: datetime | None = None,
+        account_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[ListedEvent]:
+        """The newest events since an instant (and until another, both included), at most `limit` of them, oldest first.
+
+        The provider keeps 30 days.
+        """
         ...
 
     async def create_account(
@@ -322,13 +155,30 @@ class Provider(Protocol):
         """Opens a seller's account that can receive transfers and is paid out only when we say so."""
         ...
 
+    async def find_account(
+        self, seller_id: str, *, created_from: datetime, created_until: datetime | None = None
+    ) -> Account | None:
+        """The account that `create_account` made for this seller since an instant, completed as it would have been.
+
+        `created_until`, here and below: the search ends there, so that it stays possible however much is made since.
+        """
+        ...
+
     async def retrieve_account(self, account_id: str) -> Account: ...
 
     async def create_account_link(self, account_id: str, *, return_url: str, refresh_url: str) -> AccountLink: ...
 
     async def create_customer(self, *, key: str, name: str, email: str | None, metadata: Metadata) -> str: ...
 
+    async def find_customer(self, buyer_id: str, *, email: str | None, created_from: datetime) -> str | None:
+        """The customer that `create_customer` made with this `marketbill_buyer` in its metadata since an instant."""
+        ...
+
     async def attach_payment_method(self, token: str, customer_id: str, *, key: str) -> PaymentMethod: ...
+
+    async def find_payment_method(self, method_id: str, customer_id: str) -> PaymentMethod | None:
+        """The payment method, when it is attached to this customer already."""
+        ...
 
     async def create_payment(
         self,
@@ -356,7 +206,12 @@ class Provider(Protocol):
     async def cancel_payment(self, payment_id: str, *, key: str) -> PaymentState: ...
 
     async def find_payments(
-        self, *, transfer_group: str, created_from: datetime, customer_id: str | None = None
+        self,
+        *,
+        transfer_group: str,
+        created_from: datetime,
+        created_until: datetime | None = None,
+        customer_id: str | None = None,
     ) -> list[PaymentState]:
         """The payments of a transfer group made since an instant (bounded search), newest first."""
         ...
@@ -401,7 +256,9 @@ class Provider(Protocol):
 
     async def retrieve_payout(self, account_id: str, payout_id: str) -> Payout: ...
 
-    async def find_payouts(self, account_id: str, *, created_from: datetime) -> list[Payout]:
+    async def find_payouts(
+        self, account_id: str, *, created_from: datetime, created_until: datetime | None = None
+    ) -> list[Payout]:
         """An account's payouts made since an instant, newest first."""
         ...
 

@@ -6,18 +6,32 @@ from sqlalchemy import Row, text
 
 from marketbill.db import ReadScope
 from marketbill.ids import public_id
-from marketbill.reconciliation.check import Check, broken, compared
+from marketbill.money import decimal_text
+from marketbill.reconciliation.check import Check, broken, compared, warning
 
 #: Single payments, transfers or payouts that are named when they differ.
 NAMED_MAX = 20
 
+# What was reversed is not booked any more. Where an operator corrected the books of a thing, they differ from what
+# happened on purpose: that is told, but nothing is broken.
+_STANDS = """
+      not exists (select from journal_entry r where r.platform_id = :platform and r.reverses = e.id)
+"""
+_CORRECTED = """
+    with corrected as (
+      select distinct e.source_id, case e.kind when 'payout-reclaimed' then 'payout-failed' else e.kind end as kind
+      from journal_entry r
+      join journal_entry e on e.platform_id = :platform and e.id = r.reverses
+      where r.platform_id = :platform and r.reverses is not null
+    )
+"""
 # What each milestone must have booked, per payment; postings are added up once for all of them.
-_PAYMENTS = """
-    with booked as (
+_PAYMENTS = f"""
+    {_CORRECTED}, booked as (
       select e.source_id, e.kind, sum(p.amount) as amount
       from journal_entry e
-      join posting p on p.platform_id = :platform and p.entry_id = e.id
-      where e.platform_id = :platform and e.source_type = 'payment'
+      join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held
+      where e.platform_id = :platform and e.source_type = 'payment' and {_STANDS}
       group by e.source_id, e.kind
     ), due as (
       select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
@@ -32,14 +46,14 @@ _PAYMENTS = """
       left join booked b on b.source_id = y.id and b.kind = k.kind
       where y.platform_id = :platform
     )
-"""
-_TRANSFERS = """
-    with booked as (
+"""  # noqa: S608
+_TRANSFERS = f"""
+    {_CORRECTED}, booked as (
       select e.source_id, e.kind, sum(p.amount) as amount
       from journal_entry e
-      join posting p on p.platform_id = :platform and p.entry_id = e.id
+      join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held
       join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id and d.kind <> 'CUSTODY'
-      where e.platform_id = :platform and e.source_type = 'transfer'
+      where e.platform_id = :platform and e.source_type = 'transfer' and {_STANDS}
       group by e.source_id, e.kind
     ), due as (
       select t.id, t.currency, 'transfer' as kind, case when t.status = 'SENT' then t.amount else 0 end as expected,
@@ -47,15 +61,15 @@ _TRANSFERS = """
       from transfer t left join booked b on b.source_id = t.id and b.kind = 'transfer'
       where t.platform_id = :platform
     )
-"""
+"""  # noqa: S608
 # A payout that came back and was claimed again has not come back.
-_PAYOUTS = """
-    with moved as (
+_PAYOUTS = f"""
+    {_CORRECTED}, moved as (
       select e.source_id, case e.kind when 'payout-reclaimed' then 'payout-failed' else e.kind end as kind,
              case e.kind when 'payout-reclaimed' then - p.amount else p.amount end as amount
       from journal_entry e
-      join posting p on p.platform_id = :platform and p.entry_id = e.id
-      where e.platform_id = :platform and e.source_type = 'payout'
+      join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held
+      where e.platform_id = :platform and e.source_type = 'payout' and {_STANDS}
     ), booked as (
       select source_id, kind, sum(amount) as amount from moved group by source_id, kind
     ), due as (
@@ -69,15 +83,19 @@ _PAYOUTS = """
       left join booked b on b.source_id = y.id and b.kind = k.kind
       where y.platform_id = :platform
     )
-"""
+"""  # noqa: S608
 _TOTALS = """
-    select kind, currency, count(*) filter (where expected > 0) as things, sum(expected) as expected,
-           sum(found) as found, count(*) filter (where expected <> found) as differing
-    from due group by kind, currency having sum(expected) > 0 or sum(found) > 0
-    order by currency, kind
+    select due.kind, due.currency, count(*) filter (where expected > 0) as things, sum(expected) as expected,
+           sum(case when corrected.kind is null then found else expected end) as found,
+           count(*) filter (where expected <> found) as differing
+    from due left join corrected on corrected.source_id = due.id and corrected.kind = due.kind
+    group by due.kind, due.currency having sum(expected) > 0 or sum(found) > 0
+    order by due.currency, due.kind
 """
 _DIFFERING = """
-    select id, kind, currency, expected, found from due where expected <> found order by id limit :limit
+    select due.id, due.kind, due.currency, expected, found, corrected.kind is not null as is_corrected
+    from due left join corrected on corrected.source_id = due.id and corrected.kind = due.kind
+    where expected <> found order by is_corrected, due.id limit :limit
 """
 _SPLITS = text(
     """
@@ -155,4 +173,7 @@ async def _prove(scope: ReadScope, what: str, due: str) -> list[Check]:
 
 def _named(what: str, row: Row[Any]) -> Check:
     subject = f"{public_id(what, row.id)} {row.kind}"
+    if row.is_corrected:
+        amounts = [f"{decimal_text(int(amount), row.currency)}" for amount in (row.found, row.expected)]
+        return warning(f"{what} corrected", f"{subject} {row.currency}", f"{amounts[0]} booked, {amounts[1]} happened")
     return compared(f"{what} booked", subject, expected=row.expected, found=int(row.found), currency=row.currency)

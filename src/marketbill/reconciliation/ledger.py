@@ -7,8 +7,10 @@ from sqlalchemy import bindparam, func, select, text
 from marketbill.db import ReadScope
 from marketbill.errors import LimitExceeded
 from marketbill.ids import SellerId, public_id
-from marketbill.ledger import balances, chart, proof
+from marketbill.ledger import accounts, chart, proof
+from marketbill.ledger.audit.history import Progress, Read
 from marketbill.ledger.model import ledger_account
+from marketbill.ledger.trial_balance import trial_balance
 from marketbill.payouts.fee_report import fee_report
 from marketbill.payouts.statement import statement
 from marketbill.reconciliation.check import Check, Verdict, broken, compared, holds
@@ -19,7 +21,7 @@ STATEMENTS_MAX = 40
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _CUSTODY = text(
     r"""
-    select currency, count(distinct seller_id) as sellers,
+    select currency, count(distinct owner_id) as sellers,
            sum(case when code like '%\:owed' then 0 else debits - credits end) as held,
            sum(case when code like '%\:owed' then credits - debits else 0 end) as owed
     from ledger_account where platform_id = :platform and kind = 'CUSTODY'
@@ -28,10 +30,10 @@ _CUSTODY = text(
 )
 # The sellers with the most turnover first: where the most can be wrong.
 _SELLERS = (
-    select(ledger_account.c.seller_id, ledger_account.c.currency)
-    .where(ledger_account.c.platform_id == bindparam("platform"), ledger_account.c.seller_id.is_not(None))
-    .group_by(ledger_account.c.seller_id, ledger_account.c.currency)
-    .order_by(func.sum(ledger_account.c.debits + ledger_account.c.credits).desc(), ledger_account.c.seller_id)
+    select(ledger_account.c.owner_id.label("seller_id"), ledger_account.c.currency)
+    .where(ledger_account.c.platform_id == bindparam("platform"), ledger_account.c.owner_type == "seller")
+    .group_by(ledger_account.c.owner_id, ledger_account.c.currency)
+    .order_by(func.sum(ledger_account.c.debits + ledger_account.c.credits).desc(), ledger_account.c.owner_id)
     .limit(STATEMENTS_MAX)
 )
 _FEES = text(
@@ -42,11 +44,11 @@ _FEES = text(
 )
 
 
-async def prove_ledger(scope: ReadScope) -> list[Check]:
-    """Every rule of the ledger's own proof; a finding names its account."""
-    findings = await proof.check(scope)
+async def prove_ledger(read: Read, *, progress: Progress = lambda done, total: None) -> list[Check]:
+    """Every rule of the ledger's own proof; a finding names its entry or account."""
+    findings = await proof.prove(read, progress=progress)
     if not findings:
-        return [holds("ledger recomputed from its postings", "all accounts, entries, blocks", "no difference")]
+        return [holds("ledger replayed from its first entry", "all entries, accounts, holds", "no difference")]
     return [
         broken(
             f"ledger {finding.rule.replace('_', ' ').lower()}",
@@ -62,7 +64,7 @@ async def prove_trial_balance(scope: ReadScope) -> list[Check]:
     """Debits equal credits in each currency."""
     return [
         compared("trial balance", "debits = credits", expected=trial.debit, found=trial.credit, currency=trial.currency)
-        for trial in await balances.trial_balance(scope)
+        for trial in await trial_balance(scope)
     ]
 
 
@@ -85,7 +87,7 @@ async def prove_statements(scope: ReadScope) -> list[Check]:
     end = scope.now + timedelta(days=1)
     wrong: list[Check] = []
     rows = await scope.rows(_SELLERS, {"platform": scope.platform})
-    positions = await balances.seller_positions(scope, list({SellerId(row.seller_id) for row in rows}))
+    positions = await accounts.seller_positions(scope, list({SellerId(row.seller_id) for row in rows}))
     for row in rows:
         seller = SellerId(row.seller_id)
         drawn = await statement(scope, seller=seller, currency=row.currency, start=_BEGINNING, end=end, limit=1)
@@ -108,7 +110,7 @@ async def prove_fees(scope: ReadScope) -> list[Check]:
     checks: list[Check] = []
     for row in await scope.rows(_FEES, {"platform": scope.platform}):
         ref = chart.platform_fee(row.currency)
-        found = (await balances.accounts_by_refs(scope, [ref])).get(ref)
+        found = (await accounts.accounts_by_refs(scope, [ref])).get(ref)
         revenue = found.balance if found else 0
         checks.append(
             compared("fees of payments", ref.code, expected=int(row.fee), found=revenue, currency=row.currency)

@@ -37,7 +37,7 @@ _CUSTODY = text(
     select s.id, s.name, s.provider_account, a.currency, coalesce(sum(a.debits - a.credits), 0) as balance
     from seller s
     left join ledger_account a
-      on a.platform_id = :platform and a.seller_id = s.id and a.code like 'custody:%\:available'
+      on a.platform_id = :platform and a.owner_id = s.id and a.code like 'custody:%\:available'
     where s.platform_id = :platform and s.provider_account is not null
     group by s.id, s.name, s.provider_account, a.currency
     limit :limit

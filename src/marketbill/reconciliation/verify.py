@@ -1,6 +1,9 @@
 """The proof of a platform's books: against themselves, against the business, against the provider."""
 
+from functools import partial
+
 from marketbill.ids import PlatformId
+from marketbill.ledger.audit.history import Progress
 from marketbill.reconciliation.business import prove_payments, prove_payouts, prove_transfers
 from marketbill.reconciliation.check import Check, Report, Verdict
 from marketbill.reconciliation.ledger import (
@@ -14,9 +17,8 @@ from marketbill.reconciliation.provider import BalanceReader, prove_provider
 from marketbill.reconciliation.waiting import find_waiting
 from marketbill.services import Services
 
-#: The parts that read the database alone, by what they look at.
+#: The parts that read the database alone, after the ledger itself, by what they look at.
 _PARTS = (
-    ("ledger", prove_ledger),
     ("trial balance", prove_trial_balance),
     ("custody", prove_custody),
     ("payments", prove_payments),
@@ -27,17 +29,25 @@ _PARTS = (
     ("what waits", find_waiting),
 )
 #: How many parts there are, for a progress bar.
-PARTS = len(_PARTS) + 1
+PARTS = len(_PARTS) + 2
 
 
 async def verify(
-    services: Services, platform: PlatformId, *, reader: BalanceReader | None = None, report: Report = lambda _: None
+    services: Services,
+    platform: PlatformId,
+    *,
+    reader: BalanceReader | None = None,
+    report: Report = lambda _: None,
+    progress: Progress = lambda done, total: None,
 ) -> list[Check]:
     """Every check of a platform. `reader` tells many provider balances at once, where the provider can.
 
+    `report` is told each part before it begins, `progress` how many entries of the ledger were replayed.
+
     Raises Unavailable when the database is away, Unknown or Refused when the provider does not tell its balances.
     """
-    checks: list[Check] = []
+    report("ledger")
+    checks = await prove_ledger(partial(services.db.read, platform), progress=progress)
     for name, prove in _PARTS:
         report(name)
         async with services.db.read(platform) as scope:

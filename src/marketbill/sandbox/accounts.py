@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
-from marketbill.sandbox import banks
+from marketbill.sandbox import banks, payout_schedule
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.countries import DEFAULT_CURRENCY
 from marketbill.sandbox.currencies import checked_currency
@@ -26,6 +27,8 @@ REQUIREMENTS = {
                 "tos_acceptance.date", "tos_acceptance.ip"),
 }  # fmt: skip
 
+NOTICE = "We recommend building your integration using Accounts v2"
+
 CONTROLLER_BY_TYPE: dict[str, Doc] = {
     "express": {"payer": "application_express", "losses": "application", "collection": "stripe", "board": "express"},
     "custom": {"payer": "application_custom", "losses": "application", "collection": "application", "board": "none"},
@@ -33,7 +36,13 @@ CONTROLLER_BY_TYPE: dict[str, Doc] = {
 }
 
 
-def requirements(*, due: tuple[str, ...] = (), past_due: tuple[str, ...] = (), disabled: str | None = None) -> Doc:
+def requirements(
+    *,
+    due: tuple[str, ...] = (),
+    past_due: tuple[str, ...] = (),
+    pending: tuple[str, ...] = (),
+    disabled: str | None = None,
+) -> Doc:
     return {
         "alternatives": [],
         "current_deadline": None,
@@ -42,7 +51,7 @@ def requirements(*, due: tuple[str, ...] = (), past_due: tuple[str, ...] = (), d
         "errors": [],
         "eventually_due": sorted({*due, *past_due}),
         "past_due": list(past_due),
-        "pending_verification": [],
+        "pending_verification": list(pending),
     }
 
 
@@ -131,8 +140,14 @@ def blank(
     }
 
 
-def create_platform(desk: Desk, *, country: str, currency: str, name: str) -> Doc:
-    """Make an account that owns keys. It is its own platform, ready for everything, on manual payouts."""
+def create_platform(
+    desk: Desk, *, country: str, currency: str, name: str, settle: str = "every", connect_reserves: bool = True
+) -> Doc:
+    """Make an account that owns keys. It is its own platform, ready for everything, on manual payouts.
+
+    ``settle`` tells whether it keeps ``every`` currency or converts all into its ``default`` one. With
+    ``connect_reserves`` its balance answers for connected accounts that go below zero.
+    """
     identifier = new_id("acct_1", 16)
     doc = blank(
         desk,
@@ -143,9 +158,10 @@ def create_platform(desk: Desk, *, country: str, currency: str, name: str) -> Do
         account_type="standard",
         control={"type": "account"},
     )
+    doc["_connect_reserves"] = connect_reserves
     doc["capabilities"] = {"card_payments": "active", "transfers": "active"}
     doc["_requested"] = dict.fromkeys(doc["capabilities"], desk.clock.now())
-    doc.update(charges_enabled=True, payouts_enabled=True, details_submitted=True)
+    doc.update(charges_enabled=True, payouts_enabled=True, details_submitted=True, _settle=settle)
     doc["business_profile"]["name"] = name
     doc["settings"]["dashboard"]["display_name"] = name
     desk.store.insert("account", identifier, doc)
@@ -155,7 +171,8 @@ def create_platform(desk: Desk, *, country: str, currency: str, name: str) -> Do
 
 
 def create(call: Call) -> Doc:
-    """Connect an account, by ``controller`` or by the older ``type``."""
+    """Connect an account, by ``controller`` or by the older ``type``; the answer recommends the second version."""
+    call.headers["Stripe-Notice"] = NOTICE
     params = call.params
     if call.account != call.platform:
         raise refused("Connected accounts cannot create accounts.")
@@ -191,12 +208,19 @@ def create(call: Call) -> Doc:
         control=control,
     )
     call.store.insert("account", call.platform, doc)
+    start_payouts(call.desk, doc)
     _describe(call, doc, params)
     request(call.desk, doc, params.get("capabilities") or {})
     tell_requirements(doc)
     if params.get("external_account"):
         banks.from_params(call.desk, identifier, params["external_account"])
     return doc
+
+
+def start_payouts(desk: Desk, doc: Doc) -> None:
+    """Have a new connected account paid out by itself, until it or its platform says otherwise."""
+    doc["settings"]["payouts"]["schedule"] = payout_schedule.fresh(doc["country"])
+    payout_schedule.follow(desk, doc["id"])
 
 
 def checked_country(given: str, *, param: str = "country") -> str:
@@ -228,19 +252,34 @@ def _describe(call: Call, doc: Doc, params: Doc) -> None:
     if params.get("default_currency"):
         doc["default_currency"] = checked_currency(params["default_currency"], param="default_currency")
     settings = params.get("settings") or {}
-    for part in ("payouts", "payments", "branding", "card_payments"):
+    for part in ("payments", "branding", "card_payments"):
         if settings.get(part):
             doc["settings"] = {**doc["settings"], part: _merged(doc["settings"][part], settings[part])}
-    schedule = doc["settings"]["payouts"]["schedule"]
-    if schedule["delay_days"] == "minimum":
-        schedule["delay_days"] = 2
+    if settings.get("payouts"):
+        _describe_payouts(call.desk, doc, settings["payouts"])
+
+
+def _describe_payouts(desk: Desk, doc: Doc, given: Doc) -> None:
+    payouts = doc["settings"]["payouts"]
+    schedule = payouts["schedule"]
+    if given.get("schedule"):
+        schedule = payout_schedule.changed(
+            schedule, given["schedule"], country=doc["country"], param="settings[payouts][schedule]"
+        )
+    rest = {name: value for name, value in given.items() if name != "schedule"}
+    doc["settings"] = {**doc["settings"], "payouts": {**_merged(payouts, rest), "schedule": schedule}}
+    if given.get("schedule"):
+        payout_schedule.follow(desk, doc["id"])
 
 
 def _merged(present: Doc, given: Doc) -> Doc:
     result = dict(present)
     for name, value in given.items():
         below = result.get(name)
-        result[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value or None
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = _merged(below, value)
+        # An empty text unsets.
+        result[name] = None if value == "" else value
     return result
 
 
@@ -283,13 +322,15 @@ def retrieve_own(call: Call) -> Doc:
 
 def update(call: Call) -> Doc:
     doc = call.store.edit(call.reachable_account()["id"])
-    before = {name: doc[name] for name in ("email", "metadata", "business_type", "capabilities", "settings")}
+    # Its bank accounts have events of their own.
+    before = {name: deepcopy(doc[name]) for name in doc if name[0] != "_" and name != "external_accounts"}
     _describe(call, doc, call.params)
     request(call.desk, doc, call.params.get("capabilities") or {})
     if call.params.get("external_account"):
         banks.from_params(call.desk, doc["id"], call.params["external_account"], default=True)
     previous = {name: value for name, value in before.items() if doc[name] != value}
-    emit(call.desk, doc["id"], "account.updated", doc, previous=previous)
+    if previous:
+        emit(call.desk, doc["id"], "account.updated", doc, previous=previous)
     return doc
 
 
@@ -298,6 +339,16 @@ def delete(call: Call) -> Doc:
     doc = call.reachable_account()
     if doc["id"] == call.platform:
         raise refused("You cannot delete your own account with its key.")
+    check_empty(call, doc)
+    call.store.edit(doc["id"])["_deleted"] = "deleted"
+    return {"id": doc["id"], "object": "account", "deleted": True}
+
+
+def check_empty(call: Call, doc: Doc) -> None:
+    """Check that an account holds and owes nothing, before it goes.
+
+    :raises ApiError: a balance is not zero.
+    """
     held = call.store.db.execute(
         "SELECT 1 FROM balances WHERE account = ? AND (available <> 0 OR pending <> 0)", (doc["id"],)
     ).fetchone()
@@ -305,53 +356,8 @@ def delete(call: Call) -> Doc:
         raise refused(
             "This account cannot be deleted: its balance is not zero. Pay out or reverse what it holds first."
         )
-    call.store.edit(doc["id"])["_deleted"] = "deleted"
-    return {"id": doc["id"], "object": "account", "deleted": True}
 
 
 def listing(call: Call) -> Doc:
     where: tuple[tuple[str, Any], ...] = (("coalesce(a, '') = ?", ""), ("id <> ?", call.platform))
-    return page(call.desk, "account", call.platform, call.params, url="/v1/accounts", tree=call.tree, where=where)
-
-
-def capability(desk: Desk, doc: Doc, name: str) -> Doc:
-    """Return one capability of an account as an object of its own."""
-    status = doc["capabilities"].get(name, "unrequested")
-    held_back = requirements()
-    if status != "active":
-        # A capability has reasons of its own for being held back.
-        held_back = {**doc["requirements"], "disabled_reason": "requirements.fields_needed"}
-    return {
-        "id": name,
-        "object": "capability",
-        "account": doc["id"],
-        "future_requirements": requirements(),
-        "requested": name in doc["_requested"],
-        "requested_at": doc["_requested"].get(name),
-        "requirements": held_back,
-        "status": status,
-    }
-
-
-def list_capabilities(call: Call) -> Doc:
-    doc = call.reachable_account()
-    return {
-        "object": "list",
-        "url": f"/v1/accounts/{doc['id']}/capabilities",
-        "has_more": False,
-        "data": [capability(call.desk, doc, name) for name in sorted(doc["capabilities"])],
-    }
-
-
-def retrieve_capability(call: Call) -> Doc:
-    return capability(call.desk, call.reachable_account(), call.path["capability"])
-
-
-def update_capability(call: Call) -> Doc:
-    doc = call.store.edit(call.reachable_account()["id"])
-    name = call.path["capability"]
-    request(call.desk, doc, {name: {"requested": call.params.get("requested")}})
-    result = capability(call.desk, doc, name)
-    emit(call.desk, doc["id"], "capability.updated", result)
-    emit(call.desk, doc["id"], "account.updated", doc)
-    return result
+    return page(call, "account", account=call.platform, url="/v1/accounts", where=where)

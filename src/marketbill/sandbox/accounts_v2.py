@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marketbill.sandbox import accounts
+from marketbill.sandbox import accounts, capabilities
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.countries import DEFAULT_CURRENCY
 from marketbill.sandbox.currencies import checked_currency
@@ -82,6 +82,7 @@ def create(call: Call) -> Doc:
     doc["business_type"] = identity.get("entity_type")
     doc["business_profile"]["name"] = params.get("display_name") or None
     call.store.insert("account", call.platform, doc)
+    accounts.start_payouts(call.desk, doc)
     accounts.tell_requirements(doc)
     _apply(call, doc, configuration)
     return view(doc, include)
@@ -241,7 +242,28 @@ def _requirements(doc: Doc) -> Doc:
 
 
 def retrieve(call: Call) -> Doc:
+    closed = call.store.find("account", call.path["account"], call.platform)
+    if closed is not None and closed["_deleted"] == "closed":
+        return view(closed, _included(call.params.get("include")))
     return view(call.reachable_account(), _included(call.params.get("include")))
+
+
+def close(call: Call) -> Doc:
+    """Close an account for good: it can still be read here, and does nothing any more."""
+    doc = call.reachable_account()
+    if doc["id"] == call.platform:
+        raise refused("You cannot close your own account with its key.")
+    applied = call.params.get("applied_configurations")
+    if applied is not None and sorted(applied) != _extra(doc)["applied"]:
+        raise invalid(
+            "`applied_configurations` must name every configuration that the account has.",
+            param="applied_configurations",
+        )
+    accounts.check_empty(call, doc)
+    doc = call.store.edit(doc["id"])
+    doc["_v2"] = {**_extra(doc), "applied": []}
+    doc["_deleted"] = "closed"
+    return view(doc, frozenset())
 
 
 def update(call: Call) -> Doc:
@@ -258,7 +280,7 @@ def update(call: Call) -> Doc:
         extra["identity"] = {**extra["identity"], **identity}
         doc["business_type"] = extra["identity"].get("entity_type")
     defaults = params.get("defaults") or {}
-    if "currency" in defaults:
+    if defaults.get("currency"):
         doc["default_currency"] = checked_currency(defaults["currency"], param="defaults.currency")
     if "locales" in defaults or "profile" in defaults:
         extra["defaults"] = {**extra["defaults"], **{n: defaults[n] for n in ("locales", "profile") if n in defaults}}
@@ -270,6 +292,7 @@ def update(call: Call) -> Doc:
     if "metadata" in params:
         doc["metadata"] = merged_metadata(doc["metadata"], params["metadata"])
     _apply(call, doc, params.get("configuration") or {})
+    capabilities.tell(call.desk, doc, before["capabilities"])
     previous = {name: value for name, value in before.items() if doc[name] != value}
     emit(call.desk, doc["id"], "account.updated", doc, previous=previous)
     return view(doc, include)

@@ -1,10 +1,14 @@
-"""Bank accounts that payouts go to: test numbers and how they behave."""
+"""Where payouts go: bank accounts by test numbers, debit cards by test tokens, and how they behave.
+
+Both are kept as one kind of document, ``bank_account``; their ``object`` tells them apart.
+"""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import Any
 
+from marketbill.sandbox import debit_cards
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
@@ -17,12 +21,13 @@ BANK_ACCOUNTS_MAX = 20
 #: US routing number of the test bank, and what a payout to each of its account numbers ends in.
 TEST_ROUTING = "110000000"
 PAYOUT_FAILURES = {
-    "000111111116": ("no_account", "The bank account could not be located."),
-    "000111111113": ("account_closed", "The bank account has been closed."),
-    "000222222227": ("insufficient_funds", "The bank account has insufficient funds."),
-    "000333333335": ("debit_not_authorized", "Debit transactions are not approved on the bank account."),
-    "000444444440": ("invalid_currency", "The bank was unable to process this payout because of its currency."),
+    "000111111116": "no_account",
+    "000111111113": "account_closed",
+    "000222222227": "insufficient_funds",
+    "000333333335": "debit_not_authorized",
+    "000444444440": "invalid_currency",
 }
+BANK_TOKENS = {"btok_us": "000123456789", "btok_us_verified": "000123456789"}
 NO_INSTANT_PAYOUTS = "000888888883"
 
 #: Routing and account number that a completed onboarding adds, by country; other countries get an IBAN-like number.
@@ -46,12 +51,15 @@ def fingerprint(routing: str | None, number: str) -> str:
     return sha256(f"{routing or ''}/{number}".encode()).hexdigest()[:16]
 
 
-_FAILING = {fingerprint(TEST_ROUTING, number): failure for number, failure in PAYOUT_FAILURES.items()}
+_FAILING = {
+    **{fingerprint(TEST_ROUTING, number): failure for number, failure in PAYOUT_FAILURES.items()},
+    **debit_cards.FAILURES,
+}
 _NO_INSTANT = fingerprint(TEST_ROUTING, NO_INSTANT_PAYOUTS)
 
 
-def payout_failure(bank: Doc) -> tuple[str, str] | None:
-    """Return the failure code and message in which a payout to this account ends, or None."""
+def payout_failure(bank: Doc) -> str | None:
+    """Return the failure code in which a payout to this account ends, or None."""
     return _FAILING.get(bank["fingerprint"])
 
 
@@ -69,10 +77,7 @@ def add(
     metadata: Any = None,
     announce: bool = True,
 ) -> Doc:
-    """Add a bank account to an account; the first of its currency becomes the default for it."""
-    owner = desk.store.edit(account)
-    others = owner["external_accounts"]["data"]
-    first = not any(other["currency"] == currency for other in others)
+    """Add a bank account to an account."""
     mark = fingerprint(routing, number)
     doc: Doc = {
         "id": new_id("ba_1"),
@@ -85,17 +90,25 @@ def add(
         "bank_name": "STRIPE TEST BANK",
         "country": country,
         "currency": currency,
-        "default_for_currency": first or default,
+        "default_for_currency": False,
         "fingerprint": mark,
         "last4": number[-4:],
         "metadata": merged_metadata({}, metadata or {}),
         "routing_number": routing,
         "status": "new",
     }
+    return attach(desk, account, doc, default=default, announce=announce)
+
+
+def attach(desk: Desk, account: str, doc: Doc, *, default: bool, announce: bool = True) -> Doc:
+    """Keep a bank account or debit card; the first of its currency is the default for it, whatever is wished."""
+    owner = desk.store.edit(account)
+    others = [one for one in owner["external_accounts"]["data"] if one["currency"] == doc["currency"]]
+    doc["default_for_currency"] = default or not others
     desk.store.insert("bank_account", account, doc)
     if default:
-        for other in list(others):
-            if other["currency"] == currency and other["default_for_currency"]:
+        for other in others:
+            if other["default_for_currency"]:
                 write(desk, other["id"], default_for_currency=False)
     owner["external_accounts"] = {
         **owner["external_accounts"],
@@ -124,19 +137,35 @@ def for_currency(desk: Desk, account: str, currency: str) -> Doc | None:
     return None
 
 
+def receiving(desk: Desk, account: str, currency: str) -> Doc | None:
+    """Return the bank account that payouts in a currency go to.
+
+    Who was given the sandbox's own bank by onboarding has one in every currency, opened when it is needed.
+    """
+    bank = for_currency(desk, account, currency)
+    if bank is None and desk.store.get("account", account).get("_any_currency"):
+        bank = add_default(desk, account, currency)
+    return bank
+
+
+def takes_instant(owner: Doc, bank: Doc) -> bool:
+    """Tell whether instant payouts of an account may go to its bank account: at home, to a bank that takes them."""
+    return "instant" in bank["available_payout_methods"] and bank["country"] == owner["country"]
+
+
 def from_params(desk: Desk, account: str, given: Any, *, default: bool = False, metadata: Any = None) -> Doc:
     """Add the bank account that an ``external_account`` parameter describes."""
     owner = desk.store.get("account", account)
     if len(owner["external_accounts"]["data"]) >= BANK_ACCOUNTS_MAX:
         raise refused(f"An account can have at most {BANK_ACCOUNTS_MAX} external accounts.", param="external_account")
+    if isinstance(given, dict) and given.get("object") == "card" and set(given) <= {"object", "currency", "token"}:
+        given = str(given.get("token"))
     if isinstance(given, str):
-        number = {"btok_us_verified": "000123456789", "btok_us": "000123456789"}.get(given)
-        if number is None:
-            raise missing("token", given, param="external_account", status=400)
-        return add(desk, account, country="US", currency="usd", routing=TEST_ROUTING, number=number, metadata=metadata)
+        return _from_token(desk, account, given, default=default, metadata=metadata)
     if not isinstance(given, dict) or given.get("object") != "bank_account":
         raise invalid(
-            "The sandbox provider simulates external accounts of object bank_account.", param="external_account"
+            "The sandbox provider simulates external accounts of object bank_account, and of object card by token.",
+            param="external_account",
         )
     known = {
         "object", "country", "currency", "account_number", "routing_number", "account_holder_name",
@@ -172,12 +201,32 @@ def from_params(desk: Desk, account: str, given: Any, *, default: bool = False, 
     )
 
 
-def add_default(desk: Desk, account: str) -> Doc:
-    """Add the test bank account of the account's country, in its default currency."""
+def _from_token(desk: Desk, account: str, token: str, *, default: bool, metadata: Any) -> Doc:
+    if token in debit_cards.DEBIT_CARDS:
+        card = debit_cards.document(token, account=account, metadata=metadata)
+        return attach(desk, account, card, default=default)
+    if token not in BANK_TOKENS:
+        raise missing("token", token, param="external_account", status=400)
+    return add(
+        desk,
+        account,
+        country="US",
+        currency="usd",
+        routing=TEST_ROUTING,
+        number=BANK_TOKENS[token],
+        default=default,
+        metadata=metadata,
+    )
+
+
+def add_default(desk: Desk, account: str, currency: str | None = None) -> Doc:
+    """Add the test bank account of the account's country, in its default currency unless another is given."""
     owner = desk.store.get("account", account)
     country = owner["country"]
     routing, number = DEFAULT_NUMBERS.get(country, (None, f"{country}89370400440532013000"))
-    return add(desk, account, country=country, currency=owner["default_currency"], routing=routing, number=number)
+    return add(
+        desk, account, country=country, currency=currency or owner["default_currency"], routing=routing, number=number
+    )
 
 
 def create(call: Call) -> Doc:
@@ -204,12 +253,22 @@ def retrieve(call: Call) -> Doc:
     return _named(call)
 
 
+_BANK_FIELDS = ("account_holder_name", "account_holder_type", "account_type")
+_CARD_FIELDS = (
+    "address_city", "address_country", "address_line1", "address_line2", "address_state", "address_zip", "exp_month",
+    "exp_year", "name",
+)  # fmt: skip
+
+
 def update(call: Call) -> Doc:
-    """Change a bank account; an update also lifts the block that a failed payout left."""
+    """Change a bank account or card; an update also lifts the block that a failed payout left."""
     doc = _named(call)
     params = call.params
     changes: Doc = {}
-    for name in ("account_holder_name", "account_holder_type"):
+    for name in _CARD_FIELDS if doc["object"] == "bank_account" else _BANK_FIELDS:
+        if name in params:
+            raise invalid(f"A {doc['object']} has no {name}.", code="parameter_unknown", param=name)
+    for name in (*_BANK_FIELDS, *_CARD_FIELDS):
         if name in params:
             changes[name] = params[name] or None
     if "metadata" in params:
@@ -221,8 +280,9 @@ def update(call: Call) -> Doc:
             if other["currency"] == doc["currency"] and other["id"] != doc["id"]:
                 write(call.desk, other["id"], default_for_currency=False)
         changes["default_for_currency"] = True
+    previous = {name: doc[name] for name, value in changes.items() if doc[name] != value}
     doc = write(call.desk, doc["id"], **changes)
-    emit(call.desk, doc["account"], "account.external_account.updated", doc)
+    emit(call.desk, doc["account"], "account.external_account.updated", doc, previous=previous)
     return doc
 
 
@@ -241,7 +301,7 @@ def delete(call: Call) -> Doc:
         "data": [other for other in owner["external_accounts"]["data"] if other["id"] != doc["id"]],
     }
     emit(call.desk, doc["account"], "account.external_account.deleted", doc)
-    gone = {"id": doc["id"], "object": "bank_account", "deleted": True}
+    gone = {"id": doc["id"], "object": doc["object"], "currency": doc["currency"], "deleted": True}
     call.store.remove(doc["id"])
     return gone
 
@@ -249,11 +309,10 @@ def delete(call: Call) -> Doc:
 def listing(call: Call) -> Doc:
     owner = call.reachable_account()["id"]
     return page(
-        call.desk,
+        call,
         "bank_account",
-        owner,
-        call.params,
+        account=owner,
         url=f"/v1/accounts/{owner}/external_accounts",
-        tree=call.tree,
+        by=("object",),
         name="external account",
     )

@@ -20,6 +20,8 @@ class Call:
     params: Doc
     path: dict[str, str] = field(default_factory=dict)
     tree: Doc = field(default_factory=dict)
+    #: Headers that the handler adds to a good answer.
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -39,6 +41,17 @@ class Call:
         if doc is None:
             raise missing(name or kind, identifier, param=param)
         return doc
+
+    def named_part(self, kind: str, *, of: str, field: str) -> Doc:
+        """Return the object that the path names below another, which its ``field`` (so the path too) names.
+
+        :raises ApiError: 404 ``resource_missing``, for either of the two.
+        """
+        whole = self.named(of, id_in=field, name=of.replace("_", " "))
+        part = self.named(kind, name=kind.replace("_", " "))
+        if part[field] != whole["id"]:
+            raise missing(kind.replace("_", " "), part["id"])
+        return part
 
     def reachable_account(self, identifier: str | None = None) -> Doc:
         """Return the account that the path (or ``identifier``) names: the platform's own or one connected to it.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from hashlib import sha256
 from typing import Any
 
-from marketbill.sandbox.wire import Doc
+from marketbill.sandbox.wire import ApiError, Doc, doc_url
 
 EXPIRY_YEAR = 2034
 EXPIRY_MONTH = 12
@@ -23,6 +23,16 @@ class Challenge(Enum):
     UNTIL_SAVED = "until_saved"
     #: On session always; off-session charges pass.
     ON_SESSION = "on_session"
+
+
+class RefundOutcome(Enum):
+    """How a card takes a refund."""
+
+    AT_ONCE = "at_once"
+    #: Pending at first, a few minutes later succeeded.
+    LATE = "late"
+    #: Succeeded at first, a few minutes later failed.
+    FAILS = "fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,41 @@ class Decline:
             "param": self.param,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def problem(self, method: Doc, **about: str) -> Doc:
+        """Return the last error that an intent shows, with the payment method that was refused."""
+        return {
+            **self.fields(),
+            **about,
+            "doc_url": doc_url(self.code),
+            "payment_method": dict(method),
+            "type": "card_error",
+        }
+
+    def error(self, problem: Doc, intent: Doc) -> ApiError:
+        """Return the answer to a request of which a :meth:`problem` came; what the refusal wrote stays."""
+        said = ("code", "doc_url", "message", "param", "type")
+        extra = {name: value for name, value in problem.items() if name not in said}
+        return ApiError(
+            402,
+            self.message,
+            code=self.code,
+            param=self.param,
+            type="card_error",
+            executed=True,
+            keep_effects=True,
+            extra={**extra, intent["object"]: dict(intent)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """How the holder of a card disputes each of its charges."""
+
+    reason: str
+    inquiry: bool = False
+    #: Into how many disputes the charge is split.
+    times: int = 1
 
 
 _DECLINED = "Your card was declined."
@@ -95,6 +140,14 @@ AUTHENTICATION_REQUIRED = Decline(
 )
 
 
+class Trigger(StrEnum):
+    """What the provider asks of a connected account, or blocks, once a card has been charged for it."""
+
+    NEXT_REQUIREMENTS = "next_requirements"
+    BLOCK_CHARGES = "block_charges"
+    BLOCK_PAYOUTS = "block_payouts"
+
+
 @dataclass(frozen=True, slots=True)
 class TestCard:
     """A card number and how it behaves."""
@@ -107,6 +160,14 @@ class TestCard:
     challenge: Challenge = Challenge.NEVER
     #: Its charges skip the pending balance.
     bypass_pending: bool = False
+    #: The issuer lets it be saved, and refuses only what is charged.
+    attaches: bool = False
+    #: What the holder does as soon as a charge has succeeded.
+    complaint: Complaint | None = None
+    #: The issuer reports each of its charges as fraud.
+    fraud_record: bool = False
+    refund: RefundOutcome = RefundOutcome.AT_ONCE
+    trigger: Trigger | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -114,6 +175,8 @@ class TestCard:
 
 
 _VISA = TestCard("4242424242424242")
+_NOT_RECEIVED = TestCard("4000000000002685", complaint=Complaint("product_not_received"))
+_INQUIRY = TestCard("4000000000001976", complaint=Complaint("fraudulent", inquiry=True))
 
 #: Card behind each test PaymentMethod token.
 CARDS: dict[str, TestCard] = {
@@ -134,17 +197,25 @@ CARDS: dict[str, TestCard] = {
     "pm_card_gb": TestCard("4000008260000000", country="GB"),
     "pm_card_bypassPending": TestCard("4000000000000077", bypass_pending=True),
     "pm_card_bypassPendingInternational": TestCard("4000003720000278", country="IE", bypass_pending=True),
+    "pm_card_pendingRefund": TestCard("4000000000007726", refund=RefundOutcome.LATE),
+    "pm_card_refundFail": TestCard("4000000000005126", refund=RefundOutcome.FAILS),
     "pm_card_visa_chargeDeclined": TestCard("4000000000000002", decline=GENERIC),
     "pm_card_chargeDeclined": TestCard("4000000000000002", decline=GENERIC),
     "pm_card_visa_chargeDeclinedInsufficientFunds": TestCard("4000000000009995", decline=INSUFFICIENT_FUNDS),
     "pm_card_chargeDeclinedInsufficientFunds": TestCard("4000000000009995", decline=INSUFFICIENT_FUNDS),
     "pm_card_visa_chargeDeclinedLostCard": TestCard("4000000000009987", decline=LOST_CARD),
+    "pm_card_chargeDeclinedLostCard": TestCard("4000000000009987", decline=LOST_CARD),
+    "pm_card_chargeDeclinedStolenCard": TestCard("4000000000009979", decline=STOLEN_CARD),
+    "pm_card_chargeDeclinedVelocityLimitExceeded": TestCard("4000000000006975", decline=VELOCITY),
+    "pm_card_visa_chargeDeclinedExpiredCard": TestCard("4000000000000069", decline=EXPIRED),
+    "pm_card_visa_chargeDeclinedIncorrectCvc": TestCard("4000000000000127", decline=INCORRECT_CVC),
+    "pm_card_visa_chargeDeclinedProcessingError": TestCard("4000000000000119", decline=PROCESSING),
     "pm_card_visa_chargeDeclinedStolenCard": TestCard("4000000000009979", decline=STOLEN_CARD),
     "pm_card_visa_chargeDeclinedVelocityLimitExceeded": TestCard("4000000000006975", decline=VELOCITY),
     "pm_card_chargeDeclinedExpiredCard": TestCard("4000000000000069", decline=EXPIRED),
     "pm_card_chargeDeclinedIncorrectCvc": TestCard("4000000000000127", decline=INCORRECT_CVC),
     "pm_card_chargeDeclinedProcessingError": TestCard("4000000000000119", decline=PROCESSING),
-    "pm_card_chargeCustomerFail": TestCard("4000000000000341", decline=GENERIC),
+    "pm_card_chargeCustomerFail": TestCard("4000000000000341", decline=GENERIC, attaches=True),
     "pm_card_authenticationRequired": TestCard("4000002760003184", country="DE", challenge=Challenge.ALWAYS),
     "pm_card_authenticationRequiredOnSetup": TestCard(
         "4000002500003155", country="FR", challenge=Challenge.UNTIL_SAVED
@@ -155,6 +226,16 @@ CARDS: dict[str, TestCard] = {
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": TestCard(
         "4000008260003178", country="GB", challenge=Challenge.ALWAYS, decline=INSUFFICIENT_FUNDS
     ),
+    "pm_card_createDispute": TestCard("4000000000000259", complaint=Complaint("fraudulent")),
+    "pm_card_createDisputeProductNotReceived": _NOT_RECEIVED,
+    "pm_card_createProductNotReceived": _NOT_RECEIVED,
+    "pm_card_createDisputeInquiry": _INQUIRY,
+    "pm_card_createInquiry": _INQUIRY,
+    "pm_card_createMultipleDisputes": TestCard("4000000404000079", complaint=Complaint("fraudulent", times=2)),
+    "pm_card_createIssuerFraudRecord": TestCard("4000000000005423", fraud_record=True),
+    "pm_card_visa_triggerNextRequirements": TestCard("4000000000004202", trigger=Trigger.NEXT_REQUIREMENTS),
+    "pm_card_visa_triggerChargeBlock": TestCard("4000000000004210", trigger=Trigger.BLOCK_CHARGES),
+    "pm_card_visa_triggerTransferBlock": TestCard("4000000000004236", trigger=Trigger.BLOCK_PAYOUTS),
     "pm_card_threeDSecure2Required": TestCard("4000000000003220", challenge=Challenge.ALWAYS),
 }
 

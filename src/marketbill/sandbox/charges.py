@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from marketbill.sandbox import balances, customers
+from marketbill.sandbox import balances, customers, exchange_rates, proceeds
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.cards import AUTHENTICATION_REQUIRED, Decline, card_of, charged_card
 from marketbill.sandbox.clock import DAY, midnight
@@ -33,7 +31,7 @@ def for_intent(
 ) -> Doc:
     """Write the charge of one confirmation attempt. A failed one moves no money."""
     identifier = new_id("ch_3")
-    amount = intent["amount"]
+    amount, sent = intent["amount"], intent["transfer_data"]
     return desk.store.insert(
         "charge",
         account,
@@ -43,9 +41,9 @@ def for_intent(
             "amount": amount,
             "amount_captured": amount if captured and decline is None else 0,
             "amount_refunded": 0,
-            "application": None,
+            "application": intent["application"],
             "application_fee": None,
-            "application_fee_amount": None,
+            "application_fee_amount": intent["application_fee_amount"],
             "balance_transaction": None,
             "billing_details": method["billing_details"],
             "calculated_statement_descriptor": intent["statement_descriptor"] or "MARKETPLACE",
@@ -61,7 +59,7 @@ def for_intent(
             "fraud_details": {},
             "livemode": False,
             "metadata": dict(intent["metadata"]),
-            "on_behalf_of": None,
+            "on_behalf_of": intent["on_behalf_of"],
             "outcome": _outcome(decline),
             "paid": decline is None,
             "payment_intent": intent["id"],
@@ -78,7 +76,7 @@ def for_intent(
             "statement_descriptor": intent["statement_descriptor"],
             "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
             "status": "succeeded" if decline is None else "failed",
-            "transfer_data": None,
+            "transfer_data": {"amount": sent.get("amount"), "destination": sent["destination"]} if sent else None,
             "transfer_group": intent["transfer_group"],
         },
     )
@@ -112,27 +110,43 @@ def _outcome(decline: Decline | None) -> Doc:
 
 
 def settle(desk: Desk, charge_id: str) -> Doc:
-    """Write the charge's balance transaction: its captured amount less the fee, available two days later."""
+    """Write the charge's balance transaction: its captured amount less the fee, available two days later at midnight.
+
+    Both are in the currency the merchant settles in, by the rate of now. Its proceeds go where they belong.
+    """
     charge = desk.store.edit(charge_id)
-    kind_and_account = desk.store.kind_and_account(charge_id)
-    account = kind_and_account[1] if kind_and_account else ""
-    amount = charge["amount_captured"]
-    platform = desk.store.get("account", account)
+    account = desk.store.owner_of(charge_id)
+    merchant = desk.store.get("account", charge["on_behalf_of"] or account)
+    settled = exchange_rates.convert(
+        desk,
+        charge["amount_captured"],
+        charge["currency"],
+        exchange_rates.settlement_currency(desk, merchant["id"], charge["currency"]),
+        nothing_allowed=True,
+    )
     method = desk.store.get("payment_method", charge["payment_method"])
     now = desk.clock.now()
     bypass = card_of(method).bypass_pending
+    delay = merchant["settings"]["payouts"]["schedule"]["delay_days"] if charge["on_behalf_of"] else SETTLEMENT_DAYS
+    fee = charge_fee(settled.amount, currency=settled.currency, country=merchant["country"])
+    elsewhere = proceeds.platform_pays(desk, account)
+    kept = proceeds.kept_of_direct(desk, account, charge, settled)
     transaction = balances.record(
         desk,
         account,
         transaction_type="charge",
-        amount=amount,
-        currency=charge["currency"],
+        amount=settled.amount,
+        currency=settled.currency,
+        exchange_rate=settled.rate,
         source=charge_id,
-        fee=charge_fee(amount, currency=charge["currency"], country=platform["country"]),
+        fee=0 if elsewhere else fee,
+        application_fee=kept,
+        application=charge["application"],
         description=charge["description"],
-        available_on=None if bypass else midnight(now) + SETTLEMENT_DAYS * DAY,
+        available_on=midnight(now) + (0 if bypass else delay * DAY),
     )
     charge["balance_transaction"] = transaction["id"]
+    proceeds.distribute(desk, account, charge, transaction, provider_fee=fee if elsewhere else 0, kept=kept)
     if bypass:
         balances.tell_available(desk, account)
     return charge
@@ -141,16 +155,8 @@ def settle(desk: Desk, charge_id: str) -> Doc:
 def settle_later(desk: Desk, ref: str) -> None:
     """Due work: the balance transaction of an asynchronously captured charge arrives, told by ``charge.updated``."""
     charge = settle(desk, ref)
-    account = desk.store.kind_and_account(ref)
-    emit(desk, account[1] if account else "", "charge.updated", charge, previous={"balance_transaction": None})
-
-
-def release(desk: Desk, account: str, charge_id: str, *, expired: bool) -> None:
-    """Give an authorization back to the card holder, uncaptured."""
-    charge = desk.store.edit(charge_id)
-    charge["amount_refunded"] = charge["amount"]
-    charge["refunded"] = True
-    emit(desk, account, "charge.expired" if expired else "charge.refunded", charge)
+    previous = {name: None for name in ("application_fee", "balance_transaction", "transfer") if charge.get(name)}
+    emit(desk, desk.store.owner_of(ref), "charge.updated", charge, previous=previous)
 
 
 def retrieve(call: Call) -> Doc:
@@ -182,9 +188,5 @@ def update(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    params = call.params
-    where: list[tuple[str, Any]] = []
-    for column, name in (("a", "payment_intent"), ("b", "customer"), ("c", "transfer_group")):
-        if params.get(name):
-            where.append((f"{column} = ?", params[name]))
-    return page(call.desk, "charge", call.account, params, url="/v1/charges", tree=call.tree, where=tuple(where))
+    by = ("payment_intent", "customer", "transfer_group")
+    return page(call, "charge", url="/v1/charges", by=by)

@@ -23,6 +23,10 @@ class SandboxClock:
     def now(self) -> int:
         return self.held if self.held is not None else int(time.time()) + self.offset
 
+    def precise(self) -> float:
+        """Return the time with its part of a second, for what is counted in less than seconds."""
+        return time.time() + self.offset
+
     def advance(self, seconds: int) -> None:
         """Move the offset; call inside a transaction."""
         self.offset += seconds

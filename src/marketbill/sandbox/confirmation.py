@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from marketbill.sandbox import charges, payment_methods
+from marketbill.sandbox import charges, disputes, payment_methods, verification
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.cards import AUTHENTICATION_REQUIRED, Challenge, Decline, TestCard, card_of
 from marketbill.sandbox.clock import DAY
@@ -102,13 +102,7 @@ def _declined(
     charge = charges.for_intent(
         desk, account, doc, method, decline=decline, captured=False, authenticated=authenticated
     )
-    problem: Doc = {
-        **decline.fields(),
-        "charge": charge["id"],
-        "doc_url": doc_url(decline.code),
-        "payment_method": dict(method),
-        "type": "card_error",
-    }
+    problem = decline.problem(method, charge=charge["id"])
     doc = desk.store.edit(doc["id"])
     doc.update(
         status="requires_payment_method",
@@ -121,17 +115,7 @@ def _declined(
     emit(desk, account, "payment_intent.payment_failed", doc)
     if not keep:
         return doc
-    extra = {name: value for name, value in problem.items() if name not in ("code", "message", "param", "doc_url")}
-    raise ApiError(
-        402,
-        decline.message,
-        code=decline.code,
-        param=decline.param,
-        type="card_error",
-        executed=True,
-        keep_effects=True,
-        extra={**extra, "payment_intent": dict(doc)},
-    )
+    raise decline.error(problem, doc)
 
 
 def _authorized(desk: Desk, account: str, doc: Doc, method: Doc, *, authenticated: bool) -> Doc:
@@ -157,13 +141,22 @@ def _authorized(desk: Desk, account: str, doc: Doc, method: Doc, *, authenticate
         charges.settle(desk, charge["id"])
     emit(desk, account, "charge.succeeded", charge)
     emit(desk, account, "payment_intent.succeeded", doc)
+    disputes.by_card(desk, account, charge, card_of(method))
+    verification.by_card(desk, _merchant(account, doc), card_of(method))
     return doc
+
+
+def _merchant(account: str, doc: Doc) -> str:
+    """Return the account that a payment is for: the seller of a direct or destination charge."""
+    return (doc["transfer_data"] or {}).get("destination") or doc["on_behalf_of"] or account
 
 
 def capture(desk: Desk, account: str, doc: Doc, amount: int) -> Doc:
     """Take a part of what was authorized; the rest is given back."""
     charge = desk.store.edit(doc["latest_charge"])
-    charge.update(captured=True, amount_captured=amount)
+    charge.update(captured=True, amount_captured=amount, application_fee_amount=doc["application_fee_amount"])
+    if doc["transfer_data"] is not None:
+        charge["transfer_data"] = {**charge["transfer_data"], "amount": doc["transfer_data"].get("amount")}
     if amount < charge["amount"]:
         charge["amount_refunded"] = charge["amount"] - amount
     desk.schedule.drop("authorization", doc["id"])
@@ -172,6 +165,9 @@ def capture(desk: Desk, account: str, doc: Doc, amount: int) -> Doc:
     doc.update(status="succeeded", amount_received=amount, amount_capturable=0)
     emit(desk, account, "charge.captured", charge)
     emit(desk, account, "payment_intent.succeeded", doc)
+    card = card_of(desk.store.get("payment_method", charge["payment_method"]))
+    disputes.by_card(desk, account, charge, card)
+    verification.by_card(desk, _merchant(account, doc), card)
     return doc
 
 
@@ -180,10 +176,7 @@ def authenticate(desk: Desk, intent_id: str, *, approve: bool) -> tuple[Doc, str
 
     :raises ApiError: the intent does not wait for this.
     """
-    found = desk.store.kind_and_account(intent_id)
-    if found is None or found[0] != "payment_intent":
-        raise ApiError(404, f"No such payment_intent: '{intent_id}'", code="resource_missing", param="intent")
-    account = found[1]
+    account = desk.store.owner_of_named("payment_intent", intent_id, param="intent")
     doc = desk.store.edit(intent_id)
     if doc["status"] != "requires_action":
         raise unexpected_state(doc, f"This payment is not waiting for authentication: its status is {doc['status']}.")
@@ -205,7 +198,7 @@ def authenticate(desk: Desk, intent_id: str, *, approve: bool) -> tuple[Doc, str
         doc = _declined(desk, account, doc, method, card.decline, authenticated=True, keep=False)
     else:
         doc = _authorized(desk, account, doc, method, authenticated=True)
-    return doc, _back(return_url, doc)
+    return doc, way_back(return_url, doc)
 
 
 def _failed_authentication(method: Doc) -> Doc:
@@ -219,13 +212,14 @@ def _failed_authentication(method: Doc) -> Doc:
     }
 
 
-def _back(return_url: str | None, doc: Doc) -> str | None:
+def way_back(return_url: str | None, doc: Doc) -> str | None:
+    """Return where the browser of a card holder goes, which tells what became of the intent."""
     if return_url is None:
         return None
     status = "failed" if doc["status"] == "requires_payment_method" else "succeeded"
     query: dict[str, Any] = {
-        "payment_intent": doc["id"],
-        "payment_intent_client_secret": doc["client_secret"],
+        doc["object"]: doc["id"],
+        f"{doc['object']}_client_secret": doc["client_secret"],
         "redirect_status": status,
     }
     return return_url + ("&" if "?" in return_url else "?") + urlencode(query)

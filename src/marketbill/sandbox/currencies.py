@@ -51,6 +51,16 @@ def step(currency: str) -> int:
     return 100 if currency in HUNDREDS else 10 if currency in THREE_DECIMAL else 1
 
 
+def payout_step(currency: str) -> int:
+    """Return what every payout in the currency must be a multiple of."""
+    return 100 if currency in PAYOUT_HUNDREDS else step(currency)
+
+
+def maximum_amount(currency: str) -> int:
+    """Return the greatest amount of one charge, transfer or payout, in minor units."""
+    return AMOUNT_MAXIMUM_BY_CURRENCY.get(currency, AMOUNT_MAXIMUM)
+
+
 def in_words(amount: int, currency: str) -> str:
     """Return an amount as error texts show it: ``$6.00``, ``¥500``, ``12.00 sek``."""
     digits = exponent(currency)
@@ -92,15 +102,18 @@ def check_step(amount: int, currency: str, *, param: str = "amount") -> None:
 
 
 def check_maximum(amount: int, currency: str, *, param: str = "amount") -> None:
-    maximum = AMOUNT_MAXIMUM_BY_CURRENCY.get(currency, AMOUNT_MAXIMUM)
+    maximum = maximum_amount(currency)
     if amount > maximum:
         raise invalid(
             f"Amount must be no more than {in_words(maximum, currency)}", code="amount_too_large", param=param
         )
 
 
-def check_charge_amount(amount: int, currency: str) -> None:
-    """Check an amount to be charged against sign, least and greatest amount and step, in that order."""
+def check_charge_amount(amount: int, currency: str, *, least: int | None = None) -> None:
+    """Check an amount to be charged against sign, greatest amount, step and least amount, in that order.
+
+    Without ``least`` it is the currency's own.
+    """
     if amount < 1:
         raise invalid(
             "This value must be greater than or equal to 1. The amount must be greater than or equal to the minimum "
@@ -111,8 +124,7 @@ def check_charge_amount(amount: int, currency: str) -> None:
         )
     check_maximum(amount, currency)
     check_step(amount, currency)
-    least = CHARGE_MINIMUM.get(currency, 1)
+    least = CHARGE_MINIMUM.get(currency, 1) if least is None else least
     if amount < least:
-        raise invalid(
-            f"Amount must be at least {in_words(least, currency)} {currency}", code="amount_too_small", param="amount"
-        )
+        said = in_words(least, currency).removesuffix(f" {currency}")
+        raise invalid(f"Amount must be at least {said} {currency}", code="amount_too_small", param="amount")

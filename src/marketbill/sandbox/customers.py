@@ -131,11 +131,11 @@ def delete(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    where: list[tuple[str, Any]] = []
-    if call.params.get("email"):
-        where.append(("a = ?", call.params["email"]))
-    # A deleted customer leaves a tombstone without metadata; lists leave it out.
-    where.append(("instr(CAST(doc AS TEXT), ?) = 0", '"deleted":true'))
     return page(
-        call.desk, "customer", call.account, call.params, url="/v1/customers", tree=call.tree, where=tuple(where)
+        call,
+        "customer",
+        url="/v1/customers",
+        by=("email",),
+        # A deleted customer leaves a tombstone without metadata; lists leave it out.
+        where=[("instr(CAST(doc AS TEXT), ?) = 0", '"deleted":true')],
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketbill.sandbox.clock import SandboxClock
+from marketbill.sandbox.faults import Faults
 from marketbill.sandbox.schedule import Schedule, Work
 from marketbill.sandbox.store import Store
 from marketbill.sandbox.wire import Doc
@@ -22,11 +23,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A webhook endpoint as event delivery needs it."""
+    """Which events a webhook endpoint wants."""
 
     id: str
-    url: str
-    secret: str
     connect: bool
     api_version: str
     enabled_events: frozenset[str]
@@ -36,12 +35,13 @@ class Endpoint:
 
 
 class Desk:
-    """State, time and due work of one sandbox, and who is asking at the moment."""
+    """State, time, faults and due work of one sandbox, and who is asking at the moment."""
 
     def __init__(self, state_path: Path | None, *, base_url: str, work: dict[str, Work]) -> None:
         self.base_url = base_url.rstrip("/")
         self.store = Store(state_path)
         self.clock = SandboxClock(self.store)
+        self.faults = Faults(self.store)
         self.schedule = Schedule(self, work)
         #: The request being answered, or None while due work is done.
         self.origin: Origin | None = None
@@ -79,8 +79,6 @@ class Desk:
 def _endpoint(doc: Doc) -> Endpoint:
     return Endpoint(
         id=doc["id"],
-        url=doc["url"],
-        secret=doc["_secret"],
         connect=doc["_connect"],
         api_version=doc["api_version"],
         enabled_events=frozenset(doc["enabled_events"]),

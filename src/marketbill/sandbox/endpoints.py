@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from marketbill.sandbox.call import Call
+from marketbill.sandbox.clock import DAY
+from marketbill.sandbox.desk import Desk
+from marketbill.sandbox.event_types import EVENT_TYPES
 from marketbill.sandbox.onboarding import check_url
 from marketbill.sandbox.parameters import merged_metadata
 from marketbill.sandbox.rendering import page
 from marketbill.sandbox.wire import API_VERSION, Doc, invalid, new_id, new_secret, refused
 
 ENDPOINTS_MAX = 16
-#: A name of an event type, or a star for all.
-_EVENT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.*")
+#: Longest time for which what is sent is signed with the old secret too, after a new one was made.
+OVERLAP_SECONDS_MAX = DAY
 
 
 def _events(given: list[str]) -> list[str]:
     if not given:
         raise invalid("You must provide at least one event.", param="enabled_events")
     for position, name in enumerate(given):
-        if name != "*" and (not set(name) <= _EVENT_LETTERS - {"*"} or "." not in name):
+        if name != "*" and name not in EVENT_TYPES:
             raise invalid(f"Invalid enabled_events: {name}", param=f"enabled_events[{position}]")
     if "*" in given and len(given) > 1:
         raise invalid("You may only specify `*` or an explicit list of event types.", param="enabled_events")
@@ -47,6 +50,8 @@ def create(call: Call) -> Doc:
             "status": "enabled",
             "url": params["url"],
             "_secret": secret,
+            "_old_secret": None,
+            "_old_secret_until": 0,
             "_connect": params.get("connect", False),
         },
     )
@@ -55,7 +60,7 @@ def create(call: Call) -> Doc:
 
 
 def _named(call: Call) -> Doc:
-    return call.named("webhook_endpoint", param="webhook_endpoint", name="webhook endpoint")
+    return call.named("webhook_endpoint", name="webhook endpoint")
 
 
 def retrieve(call: Call) -> Doc:
@@ -92,4 +97,15 @@ def delete(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    return page(call.desk, "webhook_endpoint", call.account, call.params, url="/v1/webhook_endpoints", tree=call.tree)
+    return page(call, "webhook_endpoint", url="/v1/webhook_endpoints")
+
+
+def roll(desk: Desk, identifier: str, *, overlap_seconds: int) -> str:
+    """Give an endpoint a new secret and return it; the old one signs too until the overlap ends.
+
+    Call inside a transaction.
+    """
+    doc = desk.store.edit(identifier)
+    doc["_old_secret"], doc["_old_secret_until"] = doc["_secret"], desk.clock.now() + overlap_seconds
+    doc["_secret"] = new_secret("whsec_")
+    return doc["_secret"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from marketbill.sandbox import deliveries, idempotency
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.clock import DAY
 from marketbill.sandbox.desk import Desk
@@ -26,13 +27,12 @@ def emit(desk: Desk, account: str, event_type: str, doc: Doc, *, previous: Doc |
     connected = account != platform
     endpoints = [e for e in desk.endpoints(platform) if e.connect == connected and e.wants(event_type)]
     now = desk.clock.now()
-    identifier = new_id("evt_1")
     origin = desk.origin
     data: Doc = {"object": shown(desk, doc)}
     if previous is not None:
-        data["previous_attributes"] = previous
+        data["previous_attributes"] = _named_metadata(previous, doc)
     event: Doc = {
-        "id": identifier,
+        "id": new_id("evt_1"),
         "object": "event",
         "api_version": endpoints[0].api_version if endpoints else API_VERSION,
         "created": now,
@@ -47,18 +47,17 @@ def emit(desk: Desk, account: str, event_type: str, doc: Doc, *, previous: Doc |
     }
     if connected:
         event["account"] = account
-    db = desk.store.db
-    db.execute(
-        "INSERT INTO events (id, account, type, created, doc) VALUES (?, ?, ?, ?, ?)",
-        (identifier, account, event_type, now, orjson.dumps(event)),
-    )
-    for endpoint in endpoints:
-        db.execute(
-            "INSERT INTO deliveries (event, endpoint, state, attempts, next_at) VALUES (?, ?, 'pending', 0, 0)",
-            (identifier, endpoint.id),
-        )
-    if endpoints:
-        desk.wake.set()
+    deliveries.keep_event(desk, account, event)
+    deliveries.send(desk, account, event, endpoints)
+
+
+def _named_metadata(previous: Doc, doc: Doc) -> Doc:
+    """Return previous values with the metadata that changed only, key by key; one that is new was null."""
+    before, after = previous.get("metadata"), doc.get("metadata")
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return previous
+    changed = {key: before.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
+    return {**previous, "metadata": changed}
 
 
 def retrieve(call: Call) -> Doc:
@@ -74,7 +73,7 @@ def retrieve(call: Call) -> Doc:
 
 def _with_pending(desk: Desk, event: Doc) -> Doc:
     pending = desk.store.db.execute(
-        "SELECT count(*) FROM deliveries WHERE event = ? AND state = 'pending'", (event["id"],)
+        "SELECT count(DISTINCT endpoint) FROM deliveries WHERE event = ? AND state = 'pending'", (event["id"],)
     ).fetchone()
     event["pending_webhooks"] = pending[0]
     return event
@@ -132,10 +131,10 @@ def listing(call: Call) -> Doc:
 
 
 def prune(desk: Desk, ref: str) -> None:
-    """Forget events older than thirty days with their deliveries, and answers older than a day; again tomorrow."""
+    """Forget events older than thirty days with their deliveries, and answers kept long enough; again tomorrow."""
     oldest = desk.clock.now() - EVENT_DAYS_KEPT * DAY
     db = desk.store.db
-    db.execute("DELETE FROM deliveries WHERE event IN (SELECT id FROM events WHERE created <= ?)", (oldest,))
+    deliveries.forget(desk.store, oldest)
     db.execute("DELETE FROM events WHERE created <= ?", (oldest,))
-    db.execute("DELETE FROM idempotency WHERE created <= ?", (desk.clock.now() - DAY,))
+    idempotency.prune(desk.store, desk.clock.now())
     desk.schedule.add(desk.clock.now() + DAY, "prune", "")

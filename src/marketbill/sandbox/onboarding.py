@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketbill.sandbox import banks
-from marketbill.sandbox.accounts import capability, requirements
+from marketbill.sandbox.accounts import requirements
+from marketbill.sandbox.application_fees import application_of
 from marketbill.sandbox.call import Call
+from marketbill.sandbox.capabilities import capability
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
 from marketbill.sandbox.parameters import missing_parameter
@@ -14,6 +16,9 @@ from marketbill.sandbox.wire import ApiError, Doc, invalid, new_secret
 
 #: How long an account link works, in seconds. It works once.
 LINK_SECONDS = 300
+
+#: Capabilities of which neither works while the other is inactive, where an account has both.
+TOGETHER = ("card_payments", "transfers")
 
 OUTCOMES = ("complete", "restricted", "payouts_blocked")
 
@@ -105,7 +110,8 @@ def finish(desk: Desk, account: str, outcome: str) -> Doc:
         for name in ("capabilities", "charges_enabled", "payouts_enabled", "details_submitted", "requirements")
     }
     doc["details_submitted"] = True
-    doc["tos_acceptance"] = {"date": desk.clock.now(), "ip": "127.0.0.1", "user_agent": "sandbox"}
+    accepted = {"date": desk.clock.now(), "ip": "127.0.0.1", "user_agent": "sandbox"}
+    doc["tos_acceptance"] = {**doc["tos_acceptance"], **accepted}
     if not doc["_requested"]:
         doc["_requested"] = {"transfers": desk.clock.now()}
         doc["capabilities"] = {"transfers": "inactive"}
@@ -117,6 +123,8 @@ def finish(desk: Desk, account: str, outcome: str) -> Doc:
         doc["requirements"] = requirements()
         if not doc["external_accounts"]["data"]:
             banks.add_default(desk, account)
+            # The sandbox's own bank takes any currency; who wants exchange brings a bank account before.
+            doc["_any_currency"] = True
     elif outcome == "restricted":
         past_due = ("individual.verification.document",)
         doc["requirements"] = requirements(past_due=past_due, disabled="requirements.past_due")
@@ -131,13 +139,36 @@ def finish(desk: Desk, account: str, outcome: str) -> Doc:
     return doc
 
 
-def set_capability(desk: Desk, account: str, name: str, status: str) -> Doc:
-    """Put one capability of an account into a status, for stories about accounts that lose theirs."""
+def deauthorize(desk: Desk, account: str) -> Doc:
+    """Let an account's owner cut the platform's access: it learns of it by an event, and cannot reach it any more."""
+    application = application_of(desk, account)
     doc = desk.store.edit(account)
-    before = doc["capabilities"].get(name, "unrequested")
+    emit(
+        desk,
+        account,
+        "account.application.deauthorized",
+        {"id": application, "object": "application", "name": "Sandbox platform"},
+    )
+    doc["_deleted"] = "deauthorized"
+    return doc
+
+
+def set_capability(desk: Desk, account: str, name: str, status: str) -> Doc:
+    """Put one capability of an account into a status, for stories about accounts that lose theirs.
+
+    Where an account has both of :data:`TOGETHER`, one that is inactive disables the other, and both come back together.
+    """
+    doc = desk.store.edit(account)
+    before = doc["capabilities"]
     doc["_requested"] = {**doc["_requested"], name: doc["_requested"].get(name) or desk.clock.now()}
-    doc["capabilities"] = {**doc["capabilities"], name: status}
+    names = [name]
+    if name in TOGETHER and status != "pending":
+        names += [other for other in TOGETHER if other != name and other in before]
+    doc["capabilities"] = {**before, **dict.fromkeys(names, status)}
     doc["charges_enabled"] = doc["capabilities"].get("card_payments") == "active"
-    emit(desk, account, "capability.updated", capability(desk, doc, name), previous={"status": before})
-    emit(desk, account, "account.updated", doc, previous={"capabilities": {name: before}})
+    changed = {one: before.get(one, "unrequested") for one in names if before.get(one) != status}
+    for one, status_before in changed.items():
+        emit(desk, account, "capability.updated", capability(desk, doc, one), previous={"status": status_before})
+    if changed:
+        emit(desk, account, "account.updated", doc, previous={"capabilities": changed})
     return doc

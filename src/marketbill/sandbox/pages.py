@@ -1,13 +1,15 @@
-"""Pages for people: what this is, onboarding, authentication, a receipt. Small, plain, without scripts."""
+"""Pages for sellers and buyers: onboarding, authentication, a receipt. Small, plain, without scripts."""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from marketbill.sandbox import confirmation, onboarding
+from marketbill.sandbox import confirmation, onboarding, setup_intents
 from marketbill.sandbox.currencies import in_words
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.wire import ApiError, decode_form
@@ -19,6 +21,15 @@ _STYLE = (
     "small{color:#666}code{background:#f1f2f6;padding:0 .3em}"
 )
 
+#: Nothing but this style, in nobody's frame. Forms lead on to where the caller wants his user back.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
 
 def page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
     return HTMLResponse(
@@ -26,6 +37,7 @@ def page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
         f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>{body}"
         "<p><small>Sandbox provider. Play money only.</small></p></html>",
         status_code=status,
+        headers=_HEADERS,
     )
 
 
@@ -46,10 +58,8 @@ class Pages:
     async def index(self, request: Request) -> Response:
         return page(
             "Sandbox payment provider",
-            "<p>This process speaks the wire of Stripe's API for tests and demos. Point a client's API base here and "
-            "use a key made by <code>POST /_sandbox/platforms</code>.</p><ul><li><code>/v1</code>, <code>/v2</code>: "
-            "the API</li><li><code>/_sandbox/health</code>: is it up</li><li><code>/_sandbox/clock</code>, "
-            "<code>/_sandbox/balances</code>, <code>/_sandbox/state</code>: time, money, counts</li></ul>",
+            "<p>This process speaks the wire of Stripe's API for tests and demos. Point a client's API base here: the "
+            "API is at <code>/v1</code> and <code>/v2</code>.</p>",
         )
 
     async def onboard(self, request: Request) -> Response:
@@ -84,24 +94,28 @@ class Pages:
     async def authenticate(self, request: Request) -> Response:
         """Ask the card holder to approve a payment, and finish it."""
         desk = self._desk
-        intent = desk.store.find("payment_intent", request.path_params["intent"])
+        identifier = request.path_params["intent"]
+        intent = desk.store.find("payment_intent", identifier) or desk.store.find("setup_intent", identifier)
         secret = request.query_params.get("secret", "")
         if intent is None or intent["client_secret"].rsplit("_", 1)[1] != secret:
             return page("Payment not found", "<p>This payment does not exist.</p>", status=404)
         if request.method == "GET":
             if intent["status"] != "requires_action":
                 return page("Nothing to approve", f"<p>The status of this payment is {escape(intent['status'])}.</p>")
-            amount = escape(in_words(intent["amount"], intent["currency"]))
+            what = "that your card is saved"
+            if intent["object"] == "payment_intent":
+                what = f"a payment of <b>{escape(in_words(intent['amount'], intent['currency']))}</b>"
             return page(
                 "Approve this payment",
-                f"<p>Your bank asks you to approve a payment of <b>{amount}</b>.</p><form method=post>"
+                f"<p>Your bank asks you to approve {what}.</p><form method=post>"
                 "<button class=main name=outcome value=approve>Approve</button>"
                 "<button name=outcome value=fail>Fail</button></form>",
             )
         approve = await _outcome(request) == "approve"
         try:
             with desk.store.transaction():
-                doc, back = confirmation.authenticate(desk, intent["id"], approve=approve)
+                of = confirmation if intent["object"] == "payment_intent" else setup_intents
+                doc, back = of.authenticate(desk, identifier, approve=approve)
         except ApiError as error:
             return page("Nothing to approve", f"<p>{escape(error.message)}</p>", status=error.status)
         await desk.store.committed()

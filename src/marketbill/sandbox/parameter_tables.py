@@ -6,19 +6,13 @@ A parameter that Stripe has and this provider does not simulate is marked ``late
 LIST = "$page created:range"
 
 _REQUESTED = "{requested:b}"
-_CAPABILITIES = (
-    "{"
-    + " ".join(
-        f"{name}:{_REQUESTED}"
-        for name in (
-            "transfers", "card_payments", "legacy_payments", "sepa_debit_payments", "ideal_payments",
-            "bancontact_payments", "eps_payments", "p24_payments", "klarna_payments", "link_payments",
-            "us_bank_account_ach_payments", "bank_transfer_payments", "sepa_bank_transfer_payments",
-            "cartes_bancaires_payments", "tax_reporting_us_1099_k", "tax_reporting_us_1099_misc",
-        )
-    )
-    + "}"
+CAPABILITY_NAMES = (
+    "transfers", "card_payments", "legacy_payments", "sepa_debit_payments", "ideal_payments", "bancontact_payments",
+    "eps_payments", "p24_payments", "klarna_payments", "link_payments", "us_bank_account_ach_payments",
+    "bank_transfer_payments", "sepa_bank_transfer_payments", "cartes_bancaires_payments", "tax_reporting_us_1099_k",
+    "tax_reporting_us_1099_misc",
 )  # fmt: skip
+_CAPABILITIES = "{" + " ".join(f"{name}:{_REQUESTED}" for name in CAPABILITY_NAMES) + "}"
 
 _DATE = "{day!:i month!:i year!:i}"
 _DECLARATION = "{date:i ip user_agent}"
@@ -67,7 +61,7 @@ ACCOUNT_UPDATE = f"""
     account_token:later business_profile:{_PROFILE}
     business_type:(company|government_entity|individual|non_profit) capabilities:{_CAPABILITIES} company:{_COMPANY}
     default_currency documents:later email external_account:any groups:later individual:{_INDIVIDUAL} metadata:m
-    settings:{_SETTINGS} tos_acceptance:{{date:i ip service_agreement user_agent}}
+    settings:{_SETTINGS} tos_acceptance:{{date:i ip service_agreement:(full|recipient) user_agent}}
 """
 
 ACCOUNT_CREATE = f"""
@@ -81,7 +75,8 @@ ACCOUNT_CREATE = f"""
 BANK_CREATE = "external_account!:any default_for_currency:b metadata:m"
 BANK_UPDATE = (
     "account_holder_name account_holder_type:(company|individual|) account_type:(checking|futsu|savings|toza|) "
-    "default_for_currency:b metadata:m"
+    "address_city address_country address_line1 address_line2 address_state address_zip default_for_currency:b "
+    "documents:later exp_month:i exp_year:i metadata:m name"
 )
 
 _COLLECTION = "{fields:(currently_due|eventually_due) future_requirements:(include|omit)}"
@@ -108,6 +103,20 @@ CUSTOMER_UPDATE = """
 """
 CUSTOMER_CREATE = CUSTOMER_UPDATE + " payment_method tax_id_data:later test_clock:later"
 
+DISPUTE_LIST = f"{LIST} charge payment_intent"
+# Evidence that is a file's id is refused by name: this provider keeps no files.
+DISPUTE_UPDATE = """
+    evidence:{
+        access_activity_log appeal:later billing_address cancellation_policy:later cancellation_policy_disclosure
+        cancellation_rebuttal customer_communication:later customer_email_address customer_name customer_purchase_ip
+        customer_signature:later duplicate_charge_documentation:later duplicate_charge_explanation duplicate_charge_id
+        enhanced_evidence:later product_description receipt:later refund_policy:later refund_policy_disclosure
+        refund_refusal_explanation service_date service_documentation:later shipping_address shipping_carrier
+        shipping_date shipping_documentation:later shipping_tracking_number uncategorized_file:later uncategorized_text
+    }
+    intended_submission_method:(manual|prefer_manual|prefer_smart_disputes|smart_disputes) metadata:m submit:b
+"""
+
 EVENT_LIST = f"{LIST} delivery_success:b type types:[s]"
 
 _CARD_OPTIONS = """{
@@ -132,9 +141,11 @@ _INTENT_CHANGE = f"""
     shipping:$shipping
 """
 
-_INTENT_MONEY = """
-    application_fee_amount:later currency customer customer_account:later description metadata:m
-    payment_method_configuration:later statement_descriptor statement_descriptor_suffix transfer_data:later
+_TRANSFER_DATA = "{amount:i description metadata:m payment_data:{description metadata:m}}"
+
+_INTENT_MONEY = f"""
+    application_fee_amount:i? currency customer customer_account:later description metadata:m
+    payment_method_configuration:later statement_descriptor statement_descriptor_suffix transfer_data:{_TRANSFER_DATA}
     transfer_group
 """
 
@@ -147,15 +158,22 @@ INTENT_UPDATE = f"{_INTENT_CHANGE} {_INTENT_MONEY} amount:i"
 
 INTENT_CONFIRM = f"{_INTENT_CHANGE} {_INTENT_ATTEMPT} amount_to_confirm:later"
 
+#: What an update may change or unset, a creation gives.
+_INTENT_MONEY_NEW = (
+    _INTENT_MONEY.replace(" currency ", " currency! ")
+    .replace("_amount:i?", "_amount:i")
+    .replace("transfer_data:{amount", "transfer_data:{destination! amount")
+)
+
 INTENT_CREATE = f"""
-    amount!:i {_INTENT_CHANGE} {_INTENT_MONEY.replace(" currency ", " currency! ")} {_INTENT_ATTEMPT}
+    amount!:i {_INTENT_CHANGE} {_INTENT_MONEY_NEW} {_INTENT_ATTEMPT}
     automatic_payment_methods:{{allow_redirects:(always|never) enabled!:b}} confirm:b
-    confirmation_method:(automatic|manual) on_behalf_of:later
+    confirmation_method:(automatic|manual) on_behalf_of
 """
 
 INTENT_CAPTURE = """
-    amount_details:later amount_to_capture:i application_fee_amount:later final_capture:b hooks:later metadata:m
-    payment_details:later statement_descriptor:later statement_descriptor_suffix:later transfer_data:later
+    amount_details:later amount_to_capture:i application_fee_amount:i final_capture:b hooks:later metadata:m
+    payment_details:later statement_descriptor:later statement_descriptor_suffix:later transfer_data:{amount:i}
 """
 
 INTENT_CANCEL = "cancellation_reason:(abandoned|duplicate|fraudulent|requested_by_customer)"
@@ -184,6 +202,14 @@ TOPUP_CREATE = """
 """
 TOPUP_LIST = f"{LIST} amount:range status:(canceled|failed|pending|succeeded)"
 
+REFUND_CREATE = """
+    amount:i charge currency:later customer:later instructions_email:later metadata:m origin:later payment_intent
+    reason:(duplicate|fraudulent|requested_by_customer) refund_application_fee:b reverse_transfer:b
+"""
+REFUND_LIST = f"{LIST} charge payment_intent"
+
+REVERSAL_CREATE = "amount:i description metadata:m refund_application_fee:b"
+
 TRANSFER_CREATE = """
     amount:i currency! description destination! metadata:m source_transaction source_type:(bank_account|card|fpx)
     transfer_group
@@ -206,7 +232,7 @@ _V2_IDENTITY = f"""{{
 
 _V2_REQUESTED = "{requested!:b}"
 _V2_CONFIGURATION = f"""{{
-    customer:any
+    customer:object
     merchant:{{applied:b branding:any capabilities:{{card_payments:{_V2_REQUESTED}}} card_payments:any mcc
         statement_descriptor:any support:any}}
     recipient:{{applied:b capabilities:{{

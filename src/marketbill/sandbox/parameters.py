@@ -1,9 +1,10 @@
 """Parameter tables: a short notation, compiled once, that checks and types what a request sends.
 
-Notation, fields apart by blanks: ``name`` is text, ``name!`` is required, ``name:i`` an integer, ``:b`` a boolean,
-``:n`` a number, ``:m`` metadata, ``:range`` a time or its bounds, ``:{...}`` an object, ``:[...]`` a list,
-``:(a|b)`` one of these words, ``:any`` anything, ``:later`` a parameter that Stripe knows and this provider does not
-simulate (refused by name, never ignored). ``$word`` stands for a shared piece of :data:`SHARED`.
+Notation, fields apart by blanks: ``name`` is text, ``name!`` is required, ``name:i`` an integer (``:i?`` or
+empty), ``:b`` a boolean, ``:n`` a number, ``:m`` metadata, ``:range`` a time or its bounds, ``:{...}`` an object,
+``:object`` any object, ``:[...]`` a list, ``:(a|b)`` one of these words, ``:any`` anything, ``:later`` a parameter that
+Stripe knows and this provider does not simulate (refused by name, never ignored). ``$word`` stands for a shared piece
+of :data:`SHARED`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SHARED = {
 
 _TOKEN = re.compile(r"[{}\[\]]|\([^)]*\)|[^\s{}\[\]():]+|:")
 _INTEGER = re.compile(r"-?[0-9]+\Z")
+#: How a form counts the elements of a list.
+_POSITION = re.compile(r"[0-9]{1,9}\Z")
 
 
 @cache
@@ -92,7 +95,7 @@ def _object(readers: dict[str, Reader], required: tuple[str, ...]) -> Reader:
             words = "parameter" if len(unknown) == 1 else "parameters"
             raise invalid(f"Received unknown {words}: {', '.join(unknown)}", code="parameter_unknown", param=unknown[0])
         for name in required:
-            if name not in result:
+            if result.get(name) is None:
                 raise missing_parameter(f"{path}[{name}]" if path else name)
             if result[name] == "":
                 raise empty_parameter(f"{path}[{name}]" if path else name)
@@ -118,7 +121,7 @@ def _list(item: Reader) -> Reader:
     def read(value: Any, path: str) -> Any:
         if value == "":
             return value
-        if isinstance(value, dict) and all(key.isdigit() for key in value):
+        if isinstance(value, dict) and all(_POSITION.match(key) for key in value):
             value = [value[key] for key in sorted(value, key=int)]
         if not isinstance(value, list):
             raise invalid("Invalid array", param=path)
@@ -166,6 +169,10 @@ def _integer(value: Any, path: str) -> Any:
     if not isinstance(value, str) or len(value) > INTEGER_DIGITS_MAX or not _INTEGER.match(value):
         raise invalid(f"Invalid integer: {value}", code="parameter_invalid_integer", param=path)
     return int(value)
+
+
+def _integer_or_empty(value: Any, path: str) -> Any:
+    return value if value == "" else _integer(value, path)
 
 
 def _boolean(value: Any, path: str) -> Any:
@@ -231,6 +238,12 @@ def _any(value: Any, path: str) -> Any:
     return value
 
 
+def _some_object(value: Any, path: str) -> Any:
+    if value is not None and not isinstance(value, dict):
+        raise invalid("Invalid object", param=path)
+    return value
+
+
 def _later(value: Any, path: str) -> Any:
     raise invalid(
         f"The sandbox provider does not simulate '{path}'. Leave it out, or test it against Stripe's own test mode.",
@@ -242,12 +255,14 @@ def _later(value: Any, path: str) -> Any:
 _SIMPLE: dict[str, Reader] = {
     "s": _text,
     "i": _integer,
+    "i?": _integer_or_empty,
     "b": _boolean,
     "n": _number,
     "m": _metadata,
     "range": _range,
     "off_session": _off_session,
     "any": _any,
+    "object": _some_object,
     "later": _later,
 }
 

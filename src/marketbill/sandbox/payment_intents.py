@@ -5,12 +5,18 @@ What a confirmation does is in :mod:`marketbill.sandbox.confirmation`.
 
 from __future__ import annotations
 
-from typing import Any
-
-from marketbill.sandbox import charges, confirmation, customers, payment_methods
+from marketbill.sandbox import confirmation, customers, exchange_rates, payment_methods, proceeds, refunds
+from marketbill.sandbox.application_fees import application_of
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.confirmation import Terms, unexpected_state
-from marketbill.sandbox.currencies import check_charge_amount, check_positive, check_step, checked_currency, in_words
+from marketbill.sandbox.currencies import (
+    CHARGE_MINIMUM,
+    check_charge_amount,
+    check_positive,
+    check_step,
+    checked_currency,
+    in_words,
+)
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
 from marketbill.sandbox.parameters import merged_metadata
@@ -25,7 +31,9 @@ def create(call: Call) -> Doc:
     """Create an intent and, with ``confirm=true``, confirm it in the same transaction."""
     params = call.params
     currency = checked_currency(params["currency"])
-    check_charge_amount(params["amount"], currency)
+    _check_amount(call, params["amount"], currency)
+    proceeds.check_acting(call)
+    parts = proceeds.terms(call, params, amount=params["amount"], currency=currency)
     confirm = params.get("confirm", False)
     _check_only_when_confirming(params, confirm)
     check_types(params)
@@ -49,8 +57,8 @@ def create(call: Call) -> Doc:
             "amount_capturable": 0,
             "amount_details": {"tip": {}},
             "amount_received": 0,
-            "application": None,
-            "application_fee_amount": None,
+            "application": application_of(call.desk, call.account) if call.account != call.platform else None,
+            "application_fee_amount": parts["application_fee_amount"],
             "automatic_payment_methods": {"allow_redirects": "always", **automatic} if automatic else None,
             "canceled_at": None,
             "cancellation_reason": None,
@@ -69,7 +77,7 @@ def create(call: Call) -> Doc:
             "managed_payments": None,
             "metadata": merged_metadata({}, params.get("metadata") or {}),
             "next_action": None,
-            "on_behalf_of": None,
+            "on_behalf_of": parts["on_behalf_of"],
             "payment_method": method["id"] if method else None,
             "payment_method_configuration_details": None,
             "payment_method_options": _options(params),
@@ -84,12 +92,30 @@ def create(call: Call) -> Doc:
             "statement_descriptor": params.get("statement_descriptor") or None,
             "statement_descriptor_suffix": params.get("statement_descriptor_suffix") or None,
             "status": "requires_confirmation" if method else "requires_payment_method",
-            "transfer_data": None,
+            "transfer_data": parts["transfer_data"],
             "transfer_group": params.get("transfer_group") or None,
         },
     )
     emit(call.desk, call.account, "payment_intent.created", doc)
     return confirmation.attempt(call, doc, Terms.of(params)) if confirm else doc
+
+
+def _check_amount(call: Call, amount: int, currency: str) -> None:
+    """Check an amount to be charged; where it settles in another currency, the least amount is that one's."""
+    settled = exchange_rates.settlement_currency(call.desk, call.account, currency)
+    if settled == currency:
+        check_charge_amount(amount, currency)
+        return
+    check_charge_amount(amount, currency, least=1)
+    converted = exchange_rates.convert(call.desk, amount, currency, settled)
+    least = CHARGE_MINIMUM.get(settled, 1)
+    if converted.amount < least:
+        raise invalid(
+            f"Amount must convert to at least {in_words(least, settled)}. {in_words(amount, currency)} converts to "
+            f"approximately {in_words(converted.amount, settled)}.",
+            code="amount_too_small",
+            param="amount",
+        )
 
 
 def _check_only_when_confirming(params: Doc, confirm: bool) -> None:
@@ -122,13 +148,13 @@ def known_customer(call: Call, identifier: str | None) -> str | None:
     return identifier
 
 
-def check_owner(method: Doc, customer: str | None) -> None:
+def check_owner(method: Doc, customer: str | None, *, intent: str = "PaymentIntent") -> None:
     """Refuse a saved payment method of another customer, or without its customer."""
     owner = method["customer"]
     if owner is not None and customer is None:
         raise invalid(
             f"The provided PaymentMethod ({method['id']}) belongs to a Customer. "
-            "Please include the Customer in the `customer` parameter on the PaymentIntent.",
+            f"Please include the Customer in the `customer` parameter on the {intent}.",
             param="payment_method",
         )
     if owner is not None and owner != customer:
@@ -157,14 +183,19 @@ def named(call: Call) -> Doc:
 
 def retrieve(call: Call) -> Doc:
     doc = named(call)
+    check_secret(call, doc, intent="PaymentIntent")
+    return doc
+
+
+def check_secret(call: Call, doc: Doc, *, intent: str) -> None:
+    """Check the client secret that an intent is asked for with, if any."""
     secret = call.params.get("client_secret")
     if secret and secret != doc["client_secret"]:
         raise invalid(
-            "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
-            code="payment_intent_invalid_parameter",
+            f"The client_secret provided does not match the client_secret associated with the {intent}.",
+            code=f"{doc['object']}_invalid_parameter",
             param="client_secret",
         )
-    return doc
 
 
 def update(call: Call) -> Doc:
@@ -191,9 +222,12 @@ def apply_changes(call: Call, doc: Doc, params: Doc) -> None:
     changes: Doc = {}
     currency = checked_currency(params["currency"]) if "currency" in params else doc["currency"]
     if "amount" in params or "currency" in params:
-        check_charge_amount(params.get("amount", doc["amount"]), currency)
+        _check_amount(call, params.get("amount", doc["amount"]), currency)
         changes["amount"] = params.get("amount", doc["amount"])
         changes["currency"] = currency
+    if "application_fee_amount" in params or "transfer_data" in params:
+        whole = changes.get("amount", doc["amount"])
+        changes |= proceeds.terms(call, params, amount=whole, currency=currency, present=doc)
     if "customer" in params:
         changes["customer"] = known_customer(call, params["customer"])
         if doc["customer"] is not None and changes["customer"] != doc["customer"]:
@@ -264,9 +298,11 @@ def capture(call: Call) -> Doc:
             code="amount_too_large",
             param="amount_to_capture",
         )
+    doc = call.store.edit(doc["id"])
     if "metadata" in call.params:
-        doc = call.store.edit(doc["id"])
         doc["metadata"] = merged_metadata(doc["metadata"], call.params["metadata"])
+    if "application_fee_amount" in call.params or "transfer_data" in call.params:
+        doc.update(proceeds.terms(call, call.params, amount=amount, currency=doc["currency"], present=doc))
     return confirmation.capture(call.desk, call.account, doc, amount)
 
 
@@ -285,7 +321,7 @@ def _canceled(desk: Desk, account: str, identifier: str, *, reason: str | None, 
     doc = desk.store.edit(identifier)
     if doc["status"] == "requires_capture":
         desk.schedule.drop("authorization", identifier)
-        charges.release(desk, account, doc["latest_charge"], expired=expired)
+        refunds.release(desk, account, doc["latest_charge"], expired=expired)
     doc.update(
         status="canceled",
         canceled_at=desk.clock.now(),
@@ -300,21 +336,9 @@ def _canceled(desk: Desk, account: str, identifier: str, *, reason: str | None, 
 def expire_authorization(desk: Desk, ref: str) -> None:
     """Due work: seven days after it was authorized, an uncaptured payment is given back."""
     doc = desk.store.get("payment_intent", ref)
-    found = desk.store.kind_and_account(ref)
-    if doc["status"] == "requires_capture" and found is not None:
-        _canceled(desk, found[1], ref, reason="automatic", expired=True)
+    if doc["status"] == "requires_capture":
+        _canceled(desk, desk.store.owner_of(ref), ref, reason="automatic", expired=True)
 
 
 def listing(call: Call) -> Doc:
-    where: list[tuple[str, Any]] = []
-    if call.params.get("customer"):
-        where.append(("a = ?", call.params["customer"]))
-    return page(
-        call.desk,
-        "payment_intent",
-        call.account,
-        call.params,
-        url="/v1/payment_intents",
-        tree=call.tree,
-        where=tuple(where),
-    )
+    return page(call, "payment_intent", url="/v1/payment_intents", by=("customer",))

@@ -96,27 +96,30 @@ def retrieve(call: Call) -> Doc:
     identifier = call.path["id"]
     if identifier in CARDS:
         return from_card(call, CARDS[identifier])
-    return call.named("payment_method", param="payment_method", name="PaymentMethod")
+    return call.named("payment_method", name="PaymentMethod")
 
 
 def update(call: Call) -> Doc:
-    doc = call.named("payment_method", param="payment_method", name="PaymentMethod")
+    doc = call.named("payment_method", name="PaymentMethod")
     if doc["customer"] is None:
         raise refused(
             "You must save this PaymentMethod to a customer before you can update it.", param="payment_method"
         )
-    doc = call.store.edit(doc["id"])
     params = call.params
+    changes: Doc = {}
     if "metadata" in params:
-        doc["metadata"] = merged_metadata(doc["metadata"], params["metadata"])
+        changes["metadata"] = merged_metadata(doc["metadata"], params["metadata"])
     if "billing_details" in params:
         given = params["billing_details"] or {}
-        doc["billing_details"] = billing_details({**doc["billing_details"], **given})
+        changes["billing_details"] = billing_details({**doc["billing_details"], **given})
     if "allow_redisplay" in params:
-        doc["allow_redisplay"] = params["allow_redisplay"]
-    card = params.get("card") or {}
-    doc["card"] = {**doc["card"], **{name: card[name] for name in ("exp_month", "exp_year") if name in card}}
-    emit(call.desk, call.account, "payment_method.updated", doc)
+        changes["allow_redisplay"] = params["allow_redisplay"]
+    if params.get("card"):
+        changes["card"] = {**doc["card"], **params["card"]}
+    previous = {name: doc[name] for name, value in changes.items() if doc[name] != value}
+    doc = call.store.edit(doc["id"])
+    doc.update(changes)
+    emit(call.desk, call.account, "payment_method.updated", doc, previous=previous)
     return doc
 
 
@@ -128,7 +131,7 @@ def attach(call: Call) -> Doc:
         raise missing("customer", customer, param="customer", status=400)
     identifier = call.path["id"]
     if identifier not in CARDS and call.store.find("payment_method", identifier, call.account) is None:
-        raise missing("PaymentMethod", identifier, param="payment_method")
+        raise missing("PaymentMethod", identifier)
     return attach_to(call.desk, call.account, resolve(call, identifier), customer)
 
 
@@ -150,7 +153,7 @@ def attach_to(desk: Desk, account: str, doc: Doc, customer: str) -> Doc:
 
 
 def detach(call: Call) -> Doc:
-    doc = call.named("payment_method", param="payment_method", name="PaymentMethod")
+    doc = call.named("payment_method", name="PaymentMethod")
     if doc["customer"] is None:
         raise refused(
             "The payment method you provided is not attached to a customer so detachment is impossible.",
@@ -167,42 +170,23 @@ def detach(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    customer = call.params.get("customer")
-    where: list[tuple[str, Any]] = []
-    if customer:
-        where.append(("a = ?", customer))
-    if call.params.get("type"):
-        where.append(("d = ?", call.params["type"]))
-    return page(
-        call.desk,
-        "payment_method",
-        call.account,
-        call.params,
-        url="/v1/payment_methods",
-        tree=call.tree,
-        where=tuple(where),
-    )
+    return page(call, "payment_method", url="/v1/payment_methods", by=("customer", "type"))
 
 
 def of_customer(call: Call) -> Doc:
-    customer = call.named("customer", id_in="customer", param="customer")
-    where: list[tuple[str, Any]] = [("a = ?", customer["id"])]
-    if call.params.get("type"):
-        where.append(("d = ?", call.params["type"]))
+    customer = call.named("customer", id_in="customer")
     return page(
-        call.desk,
+        call,
         "payment_method",
-        call.account,
-        call.params,
         url=f"/v1/customers/{customer['id']}/payment_methods",
-        tree=call.tree,
-        where=tuple(where),
+        by=("type",),
+        where=[("a = ?", customer["id"])],
     )
 
 
 def retrieve_of_customer(call: Call) -> Doc:
-    customer = call.named("customer", id_in="customer", param="customer")
-    doc = call.named("payment_method", param="payment_method", name="PaymentMethod")
+    customer = call.named("customer", id_in="customer")
+    doc = call.named("payment_method", name="PaymentMethod")
     if doc["customer"] != customer["id"]:
-        raise missing("PaymentMethod", doc["id"], param="payment_method")
+        raise missing("PaymentMethod", doc["id"])
     return doc

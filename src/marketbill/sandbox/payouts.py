@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from marketbill.sandbox import balances, banks
+from marketbill.sandbox import advances, balances, banks, exchange_rates
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.clock import DAY, midnight
-from marketbill.sandbox.currencies import PAYOUT_HUNDREDS, check_maximum, check_positive, check_step, checked_currency
+from marketbill.sandbox.currencies import (
+    check_maximum,
+    check_positive,
+    check_step,
+    checked_currency,
+    in_words,
+    payout_step,
+)
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
 from marketbill.sandbox.parameters import merged_metadata
-from marketbill.sandbox.rendering import page
+from marketbill.sandbox.rendering import compared, page
 from marketbill.sandbox.wire import Doc, invalid, missing, new_id, refused
 
 #: A standard payout is sent to the bank at the next 00:00 UTC and arrives at the second.
 ARRIVAL_DAYS = 2
 INSTANT_SECONDS = 30 * 60
-#: Largest instant payout to a bank account, in minor units of a two-decimal currency.
-INSTANT_AMOUNT_MAX = 999_900
+#: Largest instant payout to a bank account, in cents; in other currencies what they are worth.
+INSTANT_USD_MAX = 999_900
+#: Countries of the bank accounts that a payout can be brought back from.
+REVERSIBLE = ("US", "CA")
 
 INSUFFICIENT = (
     "You have insufficient funds in your Stripe account for this transfer. Your card balance is too low.  You can use "
@@ -34,7 +41,7 @@ def create(call: Call) -> Doc:
     check_positive(amount)
     check_maximum(amount, currency)
     check_step(amount, currency)
-    if currency in PAYOUT_HUNDREDS and amount % 100:
+    if amount % payout_step(currency):
         raise invalid(
             f"Invalid integer: {amount}. Payouts in {currency} must be divisible by 100.",
             code="parameter_invalid_integer",
@@ -42,8 +49,8 @@ def create(call: Call) -> Doc:
         )
     account = call.store.get("account", call.account)
     instant = params.get("method", "standard") == "instant"
-    if instant and amount > INSTANT_AMOUNT_MAX:
-        raise refused("Instant Payouts to bank accounts are only supported for amounts less than or equal to $9999")
+    if instant:
+        _check_instant(call, amount, currency)
     if not account["payouts_enabled"]:
         raise refused(
             "Cannot create payouts: this account's payouts are disabled. Complete its requirements first.",
@@ -56,11 +63,33 @@ def create(call: Call) -> Doc:
             "account first.",
             param="destination",
         )
-    if instant and "instant" not in bank["available_payout_methods"]:
+    if instant and not banks.takes_instant(account, bank):
         raise refused("The bank account is not eligible for instant payouts.", param="method")
-    if balances.available(call.desk, call.account, currency) < amount:
+    short = amount - balances.available(call.desk, call.account, currency)
+    if short > 0 and (not instant or amount > balances.instant(call.desk, call.account, currency)):
         raise refused(INSUFFICIENT, code="balance_insufficient")
-    return _write(call, bank, amount=amount, currency=currency, instant=instant)
+    doc = write(
+        call.desk,
+        call.account,
+        bank,
+        amount=amount,
+        currency=currency,
+        instant=instant,
+        description=params.get("description") or None,
+        metadata=merged_metadata({}, params.get("metadata") or {}),
+        source_type=params.get("source_type", "card"),
+        statement_descriptor=params.get("statement_descriptor") or None,
+    )
+    if short > 0:
+        advances.advance(call.desk, call.account, short, currency, source=doc["id"])
+    return doc
+
+
+def _check_instant(call: Call, amount: int, currency: str) -> None:
+    limit = exchange_rates.convert(call.desk, INSTANT_USD_MAX, "usd", currency).amount
+    if amount > limit:
+        most = "$9999" if currency == "usd" else in_words(limit, currency)
+        raise refused(f"Instant Payouts to bank accounts are only supported for amounts less than or equal to {most}")
 
 
 def _bank(call: Call, wanted: str | None, currency: str) -> Doc:
@@ -73,18 +102,34 @@ def _bank(call: Call, wanted: str | None, currency: str) -> Doc:
                 f"The external account {wanted} takes {bank['currency']}, not {currency}.", param="destination"
             )
         return bank
-    bank = banks.for_currency(call.desk, call.account, currency)
+    bank = banks.receiving(call.desk, call.account, currency)
     if bank is None:
         raise refused(f"Sorry, you don't have any external accounts in that currency ({currency}).")
     return bank
 
 
-def _write(call: Call, bank: Doc, *, amount: int, currency: str, instant: bool) -> Doc:
-    desk, account, params = call.desk, call.account, call.params
+def write(
+    desk: Desk,
+    account: str,
+    bank: Doc,
+    *,
+    amount: int,
+    currency: str,
+    automatic: bool = False,
+    instant: bool = False,
+    description: str | None = None,
+    metadata: dict[str, str] | None = None,
+    original: str | None = None,
+    source_type: str = "card",
+    statement_descriptor: str | None = None,
+) -> Doc:
+    """Write a payout with its balance transaction, and have it sent and arrive by the clock.
+
+    A reversal is a payout of a negative amount of the ``original`` one; its money is available when it has arrived.
+    """
     now = desk.clock.now()
     identifier = new_id("po_1")
     arrival = now + INSTANT_SECONDS if instant else midnight(now) + ARRIVAL_DAYS * DAY
-    description = params.get("description") or None
     transaction = balances.record(
         desk,
         account,
@@ -93,6 +138,7 @@ def _write(call: Call, bank: Doc, *, amount: int, currency: str, instant: bool) 
         currency=currency,
         source=identifier,
         description=description or "STRIPE PAYOUT",
+        available_on=arrival if original else None,
     )
     doc = desk.store.insert(
         "payout",
@@ -104,7 +150,7 @@ def _write(call: Call, bank: Doc, *, amount: int, currency: str, instant: bool) 
             "application_fee": None,
             "application_fee_amount": None,
             "arrival_date": arrival,
-            "automatic": False,
+            "automatic": automatic,
             "balance_transaction": transaction["id"],
             "created": now,
             "currency": currency,
@@ -114,75 +160,23 @@ def _write(call: Call, bank: Doc, *, amount: int, currency: str, instant: bool) 
             "failure_code": None,
             "failure_message": None,
             "livemode": False,
-            "metadata": merged_metadata({}, params.get("metadata") or {}),
+            "metadata": metadata or {},
             "method": "instant" if instant else "standard",
-            "original_payout": None,
+            "original_payout": original,
             "payout_method": None,
-            "reconciliation_status": "not_applicable",
+            "reconciliation_status": "in_progress" if automatic else "not_applicable",
             "reversed_by": None,
-            "source_type": params.get("source_type", "card"),
-            "statement_descriptor": params.get("statement_descriptor") or None,
+            "source_type": source_type,
+            "statement_descriptor": statement_descriptor,
             "status": "pending",
             "trace_id": None,
-            "type": "bank_account",
+            "type": bank["object"],
         },
     )
     emit(desk, account, "payout.created", doc)
     desk.schedule.add(now + 60 if instant else midnight(now) + DAY, "payout_sent", identifier)
     desk.schedule.add(arrival, "payout_arrived", identifier)
     return doc
-
-
-def _account(desk: Desk, identifier: str) -> str:
-    found = desk.store.kind_and_account(identifier)
-    if found is None:
-        raise LookupError(f"payout {identifier} is not in the sandbox state")
-    return found[1]
-
-
-def send(desk: Desk, ref: str) -> None:
-    """Due work: the payout goes to the bank; from here on it cannot be canceled."""
-    doc = desk.store.edit(ref)
-    if doc["status"] != "pending":
-        return
-    doc["status"] = "in_transit"
-    doc["trace_id"] = {"status": "pending", "value": None}
-    emit(desk, _account(desk, ref), "payout.updated", doc, previous={"status": "pending"})
-
-
-def arrive(desk: Desk, ref: str) -> None:
-    """Due work: the bank takes the payout, or refuses it as its test number says; then the money comes back."""
-    doc = desk.store.edit(ref)
-    if doc["status"] != "in_transit":
-        return
-    account = _account(desk, ref)
-    bank = desk.store.find("bank_account", doc["destination"])
-    failure = banks.payout_failure(bank) if bank is not None else None
-    if failure is None:
-        doc["status"] = "paid"
-        doc["trace_id"] = {"status": "supported", "value": f"TRACE{doc['id'][-12:].upper()}"}
-        emit(desk, account, "payout.paid", doc)
-        return
-    returned = balances.record(
-        desk,
-        account,
-        transaction_type="payout_failure",
-        amount=doc["amount"],
-        currency=doc["currency"],
-        source=ref,
-        description="STRIPE PAYOUT FAILURE",
-    )
-    doc.update(
-        status="failed",
-        failure_code=failure[0],
-        failure_message=failure[1],
-        failure_balance_transaction=returned["id"],
-        trace_id={"status": "unsupported", "value": None},
-    )
-    emit(desk, account, "payout.failed", doc)
-    if bank is not None:
-        bank = banks.write(desk, bank["id"], status="errored")
-        emit(desk, account, "account.external_account.updated", bank)
 
 
 def retrieve(call: Call) -> Doc:
@@ -199,7 +193,7 @@ def update(call: Call) -> Doc:
 
 def cancel(call: Call) -> Doc:
     doc = call.named("payout")
-    if doc["status"] != "pending":
+    if doc["status"] != "pending" or doc["original_payout"]:
         raise refused(
             f"Payouts can only be canceled while they are pending: the status of {doc['id']} is {doc['status']}."
         )
@@ -220,13 +214,41 @@ def cancel(call: Call) -> Doc:
     return doc
 
 
+def reverse(call: Call) -> Doc:
+    """Debit the bank account that a payout went to; the answer is the payout that brings the money back.
+
+    Only payouts that reached a bank account in the United States or Canada can be reversed, each once.
+    """
+    doc = call.named("payout")
+    if doc["status"] == "pending" and not doc["automatic"]:
+        raise refused(f"The payout {doc['id']} is pending: cancel it instead.")
+    if doc["status"] not in ("in_transit", "paid") or doc["reversed_by"] or doc["original_payout"]:
+        raise refused(
+            f"The payout {doc['id']} cannot be reversed: only a payout that is in transit or paid can, once. Its "
+            f"status is {doc['status']}" + (f", and {doc['reversed_by']} reversed it." if doc["reversed_by"] else ".")
+        )
+    bank = call.store.find("bank_account", doc["destination"])
+    if bank is None or bank["country"] not in REVERSIBLE:
+        raise refused("Only payouts to bank accounts in the United States or Canada can be reversed.")
+    back = write(
+        call.desk,
+        call.account,
+        bank,
+        amount=-doc["amount"],
+        currency=doc["currency"],
+        description=doc["description"],
+        metadata=merged_metadata({}, call.params.get("metadata") or {}),
+        original=doc["id"],
+        source_type=doc["source_type"],
+        statement_descriptor=doc["statement_descriptor"],
+    )
+    doc = call.store.edit(doc["id"])
+    doc["reversed_by"] = back["id"]
+    emit(call.desk, call.account, "payout.updated", doc, previous={"reversed_by": None})
+    return back
+
+
 def listing(call: Call) -> Doc:
-    params = call.params
-    where: list[tuple[str, Any]] = []
-    for column, name in (("d", "status"), ("b", "destination")):
-        if params.get(name):
-            where.append((f"{column} = ?", params[name]))
-    for name, value in (params.get("arrival_date") or {}).items():
-        comparison = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}[name]
-        where.append((f"json_extract(CAST(doc AS TEXT), '$.arrival_date') {comparison} ?", value))
-    return page(call.desk, "payout", call.account, params, url="/v1/payouts", tree=call.tree, where=tuple(where))
+    return page(
+        call, "payout", url="/v1/payouts", by=("status", "destination"), where=compared(call.params, "arrival_date")
+    )

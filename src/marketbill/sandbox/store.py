@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import orjson
 
-from marketbill.sandbox.wire import ApiError, Doc
+from marketbill.sandbox.wire import ApiError, Doc, missing
 
 #: Stands for a commit without an event loop: it follows each transaction.
 _AT_ONCE = object()
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS keys (
 CREATE TABLE IF NOT EXISTS objects (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, account TEXT NOT NULL,
     created INTEGER NOT NULL, a TEXT, b TEXT, c TEXT, d TEXT, e TEXT, doc BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS objects_kind ON objects (kind, seq);
 CREATE INDEX IF NOT EXISTS objects_list ON objects (kind, account, seq);
 CREATE INDEX IF NOT EXISTS objects_a ON objects (kind, account, a, seq) WHERE a IS NOT NULL;
 CREATE INDEX IF NOT EXISTS objects_b ON objects (kind, account, b, seq) WHERE b IS NOT NULL;
@@ -49,38 +50,68 @@ CREATE TABLE IF NOT EXISTS events (
     created INTEGER NOT NULL, doc BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS events_list ON events (account, type, seq);
 CREATE INDEX IF NOT EXISTS events_created ON events (created);
+CREATE INDEX IF NOT EXISTS events_object ON events (json_extract(CAST(doc AS TEXT), '$.data.object.id'));
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY, event TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL,
-    attempts INTEGER NOT NULL, next_at REAL NOT NULL, answered INTEGER, reason TEXT);
+    attempts INTEGER NOT NULL, next_at REAL NOT NULL, answered INTEGER, reason TEXT, trouble TEXT);
 CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (next_at) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS deliveries_event ON deliveries (event);
+CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (endpoint) WHERE trouble = 'held';
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER, reason TEXT,
+    seconds REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS attempts_delivery ON attempts (delivery);
 CREATE TABLE IF NOT EXISTS idempotency (
     account TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, request_id TEXT NOT NULL,
-    status INTEGER NOT NULL, body BLOB NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (account, key));
+    status INTEGER NOT NULL, body BLOB NOT NULL, created INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (account, key));
 CREATE TABLE IF NOT EXISTS balances (
     account TEXT NOT NULL, currency TEXT NOT NULL, available INTEGER NOT NULL, pending INTEGER NOT NULL,
     PRIMARY KEY (account, currency)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS funds (
     account TEXT NOT NULL, currency TEXT NOT NULL, available_on INTEGER NOT NULL, amount INTEGER NOT NULL,
     PRIMARY KEY (account, currency, available_on)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exchange_rates (
+    base TEXT NOT NULL, quote TEXT NOT NULL, rate TEXT NOT NULL, PRIMARY KEY (base, quote)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reserves (
+    account TEXT NOT NULL, currency TEXT NOT NULL, platform TEXT NOT NULL, amount INTEGER NOT NULL,
+    since INTEGER NOT NULL, PRIMARY KEY (account, currency)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS due (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS due_at ON due (at, id);
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, broken TEXT);
+CREATE INDEX IF NOT EXISTS due_at ON due (at, id) WHERE broken IS NULL;
+CREATE INDEX IF NOT EXISTS due_ref ON due (kind, ref);
+CREATE TABLE IF NOT EXISTS faults (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, target TEXT, remaining INTEGER, rate REAL,
+    seconds REAL, reason TEXT, created INTEGER NOT NULL, stream INTEGER NOT NULL, seen INTEGER NOT NULL,
+    hits INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS fault_hits (kind TEXT PRIMARY KEY, hits INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+#: Columns that a state made by an earlier version lacks: table, name, type.
+_NEWER = (("deliveries", "trouble", "TEXT"), ("due", "broken", "TEXT"), ("idempotency", "until", "INTEGER"))
 
 Columns = tuple[str | None, str | None, str | None, str | None, str | None]
 
 #: Which fields of a document are the columns a, b, c (indexed), d and e (not), by kind. Lists filter on these.
 COLUMNS: dict[str, Columns] = {
     "account": ("_deleted", None, None, None, None),
-    "balance_transaction": ("source", None, None, "type", "currency"),
+    "application_fee": ("charge", "originating_transaction", None, None, None),
+    "balance_transaction": ("source", "_payout", None, "type", "currency"),
+    "bank_account": ("object", None, None, None, None),
     "charge": ("payment_intent", "customer", "transfer_group", None, None),
     "customer": ("email", None, None, None, None),
+    "dispute": ("charge", "payment_intent", None, None, None),
+    "early_fraud_warning": ("charge", "payment_intent", None, None, None),
+    "fee_refund": ("fee", None, None, None, None),
     "payment_intent": ("customer", None, None, None, None),
     "payment_method": ("customer", None, None, "type", None),
     "payout": (None, "destination", None, "status", None),
+    "refund": ("charge", "payment_intent", "_waits_for", "status", "currency"),
+    "setup_intent": ("customer", "payment_method", None, None, None),
+    "tax.transaction": ("reference", "_original", None, None, None),
     "topup": (None, None, None, "status", None),
     "transfer": ("transfer_group", "destination", "source_transaction", None, None),
+    "transfer_reversal": ("transfer", None, None, None, None),
 }
 _NO_COLUMNS: Columns = (None, None, None, None, None)
 
@@ -132,6 +163,7 @@ class Store:
         self.db.execute("PRAGMA synchronous=NORMAL")
         self.db.execute("PRAGMA cache_size=-20000")
         self.db.execute("PRAGMA wal_autocheckpoint=2000")
+        _add_columns(self.db)
         self.db.executescript(SCHEMA)
         self._cache: dict[str, Row] = {}
         self._dirty: dict[str, Row] = {}
@@ -269,6 +301,12 @@ class Store:
             self._cache[identifier] = row
         return row
 
+    def _known_row(self, identifier: str) -> Row:
+        row = self._row(identifier)
+        if row is None:
+            raise LookupError(f"{identifier} is not in the sandbox state")
+        return row
+
     def find(self, kind: str, identifier: str, account: str | None = None) -> Doc | None:
         """Return the document to read, or None when there is none of this kind (and account). Never change it."""
         row = self._row(identifier)
@@ -280,6 +318,19 @@ class Store:
         row = self._row(identifier)
         return None if row is None else (row.kind, row.account)
 
+    def owner_of(self, identifier: str) -> str:
+        """Return the account that a document belongs to, which must exist."""
+        return self._known_row(identifier).account
+
+    def owner_of_named(self, kind: str, identifier: str, *, param: str, name: str | None = None) -> str:
+        """Return the account of an object that somebody named without saying whose it is.
+
+        :raises ApiError: 404 ``resource_missing`` with ``param``.
+        """
+        if self.find(kind, identifier) is None:
+            raise missing(name or kind, identifier, param=param)
+        return self.owner_of(identifier)
+
     def get(self, kind: str, identifier: str) -> Doc:
         """Return a document that must exist."""
         doc = self.find(kind, identifier)
@@ -289,9 +340,7 @@ class Store:
 
     def edit(self, identifier: str) -> Doc:
         """Return a document to change; it is written at commit."""
-        row = self._row(identifier)
-        if row is None:
-            raise LookupError(f"{identifier} is not in the sandbox state")
+        row = self._known_row(identifier)
         self._dirty[identifier] = row
         return row.doc
 
@@ -334,3 +383,11 @@ class Store:
 
     def set_meta(self, name: str, value: str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Add what a table of an earlier version lacks; a state without the table gets it whole."""
+    for table, name, kind in _NEWER:
+        present = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        if present and name not in present:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")

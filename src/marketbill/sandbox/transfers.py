@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from marketbill.sandbox import balances
+from marketbill.sandbox import application_fees, balances, exchange_rates
 from marketbill.sandbox.call import Call
+from marketbill.sandbox.countries import may_receive
 from marketbill.sandbox.currencies import check_maximum, check_positive, check_step, checked_currency, in_words
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
 from marketbill.sandbox.parameters import merged_metadata, missing_parameter
+from marketbill.sandbox.proportion import share
 from marketbill.sandbox.rendering import page
 from marketbill.sandbox.wire import Doc, missing, new_id, refused
 
@@ -40,10 +40,10 @@ def create(call: Call) -> Doc:
         check_positive(params["amount"])
         check_maximum(params["amount"], currency)
         check_step(params["amount"], currency)
-    destination = _destination(call, params["destination"])
+    destination = checked_destination(call, params["destination"])
     charge = _source(call, params["source_transaction"]) if params.get("source_transaction") else None
     if charge is not None:
-        amount = params.get("amount", charge["amount"])
+        amount = params.get("amount", call.store.get("balance_transaction", charge["balance_transaction"])["amount"])
         available_on = _take_from_charge(call, charge, amount, currency)
         group = _group_of(call, charge, params.get("transfer_group"))
     else:
@@ -52,7 +52,7 @@ def create(call: Call) -> Doc:
         group = params.get("transfer_group") or None
         if balances.available(call.desk, call.account, currency) < amount:
             raise refused(INSUFFICIENT, code="balance_insufficient")
-    return _write(
+    return write(
         call.desk,
         call.account,
         destination["id"],
@@ -67,14 +67,25 @@ def create(call: Call) -> Doc:
     )
 
 
-def _destination(call: Call, identifier: str) -> Doc:
+def checked_destination(call: Call, identifier: str, *, param: str = "destination", abroad: bool = False) -> Doc:
+    """Return the account to be given money; ``abroad`` when its charge settles in its own country.
+
+    :raises ApiError: it is not connected to the platform, is the platform itself, may not receive transfers, or is
+        outside the platform's region.
+    """
     doc = call.store.find("account", identifier, call.platform)
     if doc is None or doc["_deleted"] is not None:
-        raise missing("destination", identifier, param="destination", status=400)
-    if identifier == call.account:
-        raise refused("You cannot transfer funds to your own account.", param="destination")
+        raise missing("destination", identifier, param=param, status=400)
+    if identifier in (call.account, call.platform):
+        raise refused("You cannot transfer funds to your own account.", param=param)
     if doc["capabilities"].get("transfers") != "active":
-        raise refused(NO_CAPABILITY, code="insufficient_capabilities_for_transfer", param="destination")
+        raise refused(NO_CAPABILITY, code="insufficient_capabilities_for_transfer", param=param)
+    if not abroad and not may_receive(call.store.get("account", call.platform), doc):
+        raise refused(
+            f"Funds can't be sent to accounts located in {doc['country']} when the account is under the full service "
+            "agreement. To learn more, see https://stripe.com/docs/connect/service-agreement-types.",
+            param=param,
+        )
     return doc
 
 
@@ -107,8 +118,8 @@ def _take_from_charge(call: Call, charge: Doc, amount: int, currency: str) -> in
         )
     before = call.store.select("transfer", call.account, [("c = ?", charge["id"])], limit=TRANSFERS_PER_CHARGE_MAX)
     taken = sum(transfer["amount"] - transfer["amount_reversed"] for transfer in before)
-    # What was captured is the gross amount that may go on; the fee stays the platform's.
-    source_amount = charge["amount_captured"]
+    # What was captured, as it settled, is the gross amount that may go on; the fee stays the platform's.
+    source_amount = transaction["amount"]
     if taken + amount > source_amount:
         message = (
             "Transfers using this transaction as a source must not exceed the source amount of "
@@ -135,7 +146,7 @@ def _group_of(call: Call, charge: Doc, given: str | None) -> str:
     return group
 
 
-def _write(
+def write(
     desk: Desk,
     platform: str,
     destination: str,
@@ -148,7 +159,15 @@ def _write(
     description: str | None,
     metadata: dict[str, str],
     source_type: str,
+    fee_share: tuple[int, int] | None = None,
 ) -> Doc:
+    """Move the money and write the transfer on both sides.
+
+    ``fee_share`` makes it the transfer of a destination charge: the application fee, as a part of a whole; of what
+    arrives, the account pays as much. Nobody is there to refuse one that is exchanged to nothing.
+
+    :raises ApiError: nothing would arrive in the currency of the account.
+    """
     identifier = new_id("tr_1")
     arrival = _arrival(desk, destination, transfer=identifier, amount=amount, currency=currency, group=group)
     leaving = balances.record(
@@ -161,13 +180,24 @@ def _write(
         description=description,
         available_on=available_on,
     )
+    received = exchange_rates.convert(
+        desk,
+        amount,
+        currency,
+        exchange_rates.settlement_currency(desk, destination, currency),
+        nothing_allowed=fee_share is not None,
+    )
+    part, whole = fee_share or (0, 1)
     arriving = balances.record(
         desk,
         destination,
         transaction_type="payment",
-        amount=amount,
-        currency=currency,
+        amount=received.amount,
+        currency=received.currency,
+        exchange_rate=received.rate,
         source=arrival["id"],
+        application_fee=share(received.amount, of=whole, before=0, after=part, currency=received.currency),
+        application=application_fees.application_of(desk, platform),
         available_on=available_on,
     )
     arrival["balance_transaction"] = arriving["id"]
@@ -283,9 +313,5 @@ def update(call: Call) -> Doc:
 
 
 def listing(call: Call) -> Doc:
-    params = call.params
-    where: list[tuple[str, Any]] = []
-    for column, name in (("a", "transfer_group"), ("b", "destination")):
-        if params.get(name):
-            where.append((f"{column} = ?", params[name]))
-    return page(call.desk, "transfer", call.account, params, url="/v1/transfers", tree=call.tree, where=tuple(where))
+    by = ("transfer_group", "destination")
+    return page(call, "transfer", url="/v1/transfers", by=by)

@@ -1,4 +1,8 @@
-"""Delivery of events to webhook endpoints: signed, several at once, again after a failure, over restarts."""
+"""Delivery of events to webhook endpoints: signed, several at once, again after a failure, over restarts.
+
+Stripe repeats what was not accepted for three days live, and three times within hours in a sandbox. Here the waits are
+short, so that a story need not last that long, and by the sandbox's clock: moving it forward brings them along.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from marketbill.sandbox.deliveries import OLD_SECRET, Attempt, keep_attempts, let_go
 from marketbill.sandbox.desk import Desk
+from marketbill.sandbox.wire import Doc, new_secret
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +26,7 @@ CONCURRENCY_MAX = 16
 #: How many deliveries are taken from the table at once.
 BATCH_MAX = 128
 TIMEOUT_SECONDS = 20
-#: Real seconds until the next attempt, by attempts made. After the last one the delivery has failed.
+#: Seconds of the sandbox's clock until the next attempt, by attempts made. After the last one the delivery has failed.
 RETRY_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
 #: Longest rest of the loop, in seconds, when nothing wakes it: due work of real time is looked at this often.
 REST_SECONDS_MAX = 1.0
@@ -33,8 +39,10 @@ class Delivery:
 
     id: int
     attempts: int
+    endpoint: str
     url: str
-    secret: str
+    #: What it is signed with: two secrets for a while after a new one was made.
+    secrets: tuple[str, ...]
     body: bytes
 
 
@@ -45,16 +53,28 @@ class Result:
     delivery: Delivery
     status: int | None
     reason: str | None
+    seconds: float
 
     @property
     def delivered(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
 
 
-def signature(secret: str, body: bytes, moment: int) -> str:
-    """Return the ``Stripe-Signature`` header of a body sent at a moment."""
-    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={moment},v1={digest}"
+def signature(secrets: tuple[str, ...], body: bytes, moment: int) -> str:
+    """Return the ``Stripe-Signature`` header of a body sent at a moment, one ``v1`` for each secret."""
+    signed = f"{moment}.".encode() + body
+    digests = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
+    return ",".join([f"t={moment}", *(f"v1={digest}" for digest in digests)])
+
+
+def _secrets(endpoint: Doc, *, old: bool, now: int) -> tuple[str, ...]:
+    """Return what a delivery is signed with; with ``old``, the secret of before, or one that nobody knows."""
+    before = endpoint.get("_old_secret")
+    if old:
+        return (before or new_secret("whsec_"),)
+    if before is not None and now < endpoint["_old_secret_until"]:
+        return (endpoint["_secret"], before)
+    return (endpoint["_secret"],)
 
 
 class Courier:
@@ -68,6 +88,8 @@ class Courier:
         self._busy: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: list[Result] = []
+        #: When what waits for its next attempt was signed last.
+        self._signed_at: dict[int, int] = {}
 
     async def run(self) -> None:
         """Work until :meth:`stop`; one session with kept connections serves every attempt."""
@@ -102,23 +124,24 @@ class Courier:
 
     def _rest(self) -> float:
         """Return how long nothing can be due: until the next retry, at most a second."""
+        now = self._desk.clock.precise()
         row = self._desk.store.db.execute(
-            "SELECT min(next_at) FROM deliveries WHERE state = 'pending' AND next_at > ?", (time.time(),)
+            "SELECT min(next_at) FROM deliveries WHERE state = 'pending' AND next_at > ?", (now,)
         ).fetchone()
         if row[0] is None:
             return REST_SECONDS_MAX
-        return min(REST_SECONDS_MAX, max(0.01, row[0] - time.time()))
+        return min(REST_SECONDS_MAX, max(0.01, row[0] - now))
 
     def _start(self, session: aiohttp.ClientSession) -> None:
         if len(self._busy) > BATCH_MAX // 2:
             # Enough to do; those under way come first in the table, so a small batch would hold only them.
             return
         rows = self._desk.store.db.execute(
-            "SELECT d.id, d.attempts, d.event, d.endpoint FROM deliveries d "
+            "SELECT d.id, d.attempts, d.event, d.endpoint, d.trouble FROM deliveries d "
             "WHERE d.state = 'pending' AND d.next_at <= ? ORDER BY d.next_at, d.id LIMIT ?",
-            (time.time(), BATCH_MAX),
+            (self._desk.clock.precise(), BATCH_MAX),
         ).fetchall()
-        for identifier, attempts, event, endpoint_id in rows:
+        for identifier, attempts, event, endpoint_id, trouble in rows:
             if identifier in self._busy:
                 continue
             endpoint = self._desk.store.find("webhook_endpoint", endpoint_id)
@@ -130,7 +153,9 @@ class Courier:
                         (identifier,),
                     )
                 continue
-            delivery = Delivery(identifier, attempts, endpoint["url"], endpoint["_secret"], stored[0])
+            old = trouble == OLD_SECRET and attempts == 0
+            secrets = _secrets(endpoint, old=old, now=self._desk.clock.now())
+            delivery = Delivery(identifier, attempts, endpoint_id, endpoint["url"], secrets, stored[0])
             self._busy.add(identifier)
             task = asyncio.create_task(self._attempt(session, delivery))
             self._tasks.add(task)
@@ -140,10 +165,14 @@ class Courier:
         async with self._slots:
             status: int | None = None
             reason: str | None = None
+            begun = time.monotonic()
+            # A repetition within the same second is dated with the next: every attempt has a signature of its own.
+            moment = max(int(time.time()), self._signed_at.get(delivery.id, 0) + 1)
+            self._signed_at[delivery.id] = moment
             headers = {
                 "Content-Type": "application/json; charset=utf-8",
                 "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-                "Stripe-Signature": signature(delivery.secret, delivery.body, int(time.time())),
+                "Stripe-Signature": signature(delivery.secrets, delivery.body, moment),
             }
             try:
                 async with session.post(
@@ -153,7 +182,7 @@ class Courier:
                     status = response.status
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH_MAX]
-        self._results.append(Result(delivery, status, reason))
+        self._results.append(Result(delivery, status, reason, time.monotonic() - begun))
         if len(self._results) in (CONCURRENCY_MAX, len(self._busy)):
             # Results are written several at once; the loop's own rest bounds how long the last ones wait.
             self._desk.wake.set()
@@ -163,17 +192,26 @@ class Courier:
         if not self._results:
             return
         results, self._results = self._results, []
-        with self._desk.store.transaction():
+        store, now = self._desk.store, self._desk.clock.precise()
+        with store.transaction():
             for result in results:
                 attempts = result.delivery.attempts + 1
                 state, next_at = "delivered", 0.0
                 if not result.delivered:
                     again = attempts <= len(RETRY_SECONDS)
                     state = "pending" if again else "failed"
-                    next_at = time.time() + RETRY_SECONDS[attempts - 1] if again else 0.0
-                self._desk.store.db.execute(
+                    next_at = now + RETRY_SECONDS[attempts - 1] if again else 0.0
+                store.db.execute(
                     "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, answered = ?, reason = ? "
                     "WHERE id = ? AND state = 'pending'",
                     (state, attempts, next_at, result.status, result.reason, result.delivery.id),
                 )
+                if state != "pending":
+                    self._signed_at.pop(result.delivery.id, None)
+                if result.delivered:
+                    let_go(store, result.delivery.endpoint, after=result.delivery.id)
+            keep_attempts(
+                store,
+                [Attempt(one.delivery.id, int(now), one.status, one.reason, one.seconds) for one in results],
+            )
         self._busy.difference_update(result.delivery.id for result in results)

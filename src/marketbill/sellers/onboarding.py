@@ -4,9 +4,9 @@ The provider's state is read from the provider itself, never from an event's pay
 """
 
 import asyncio
-import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Row, Text, bindparam, select, update
@@ -14,16 +14,22 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.actor import Actor
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected
+from marketbill.errors import InvalidInput, NotFound, ProviderNotConnected, StateConflict
 from marketbill.events import outbox
 from marketbill.ids import PlatformId, SellerId, parse_id, public_id
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
 from marketbill.prepared import prepared
 from marketbill.provider import claim as claims
+from marketbill.provider import ending
 from marketbill.provider import intent as intents
-from marketbill.provider.intent import Intent
-from marketbill.provider.port import INTENT_METADATA, PROVIDER_ERRORS, Account, AccountLink, CapabilityState, Provider
+from marketbill.provider import saga as sagas
+from marketbill.provider.intent import MONTH_LONG, Intent
+from marketbill.provider.kinds import CREATE_ACCOUNT, KINDS
+from marketbill.provider.model import IntentStatus
+from marketbill.provider.objects import Account, AccountLink, CapabilityState, Requirements
+from marketbill.provider.port import INTENT_METADATA, Provider, Refused
+from marketbill.provider.saga import Done, Saga, Setback
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
 from marketbill.text import check_usable
@@ -53,7 +59,10 @@ _REFRESHED = prepared(
     .where(_THIS, table.c.provider_read_at.is_(None) | (table.c.provider_read_at <= bindparam("read_at")))
     .values(provider_read_at=bindparam("read_at"), **_STATE)
 )
-CREATE_ACCOUNT = "create_account"
+#: What the provider says of an account that is not there, or is not ours any more.
+_GONE_CODES = frozenset({"account_invalid", "resource_missing"})
+#: Our own word for it, beside the provider's reasons (`Requirements.disabled_reason`).
+DISCONNECTED = "account_disconnected"
 #: Calls to the provider under way at once.
 CALLS_MAX = 8
 
@@ -100,33 +109,79 @@ async def open_account(services: Services, scope: WriteScope, row: Row[Any]) -> 
 
 async def make_account(services: Services, platform: PlatformId, opening: Opening) -> Row[Any]:
     """Asks the provider for the account of an opening and records it. Raises ProviderUnavailable, ProviderRefused."""
-    intent = opening.intent
-    id = public_id("seller", intent.subject_id)
-    try:
-        account = await opening.provider.create_account(
-            key=intent.key,
-            seller_id=id,
-            name=intent.request["name"],
-            email=intent.request["email"],
-            country=intent.request["country"],
-            metadata={"marketbill_seller": id, INTENT_METADATA: public_id("provider intent", intent.id)},
-        )
-    except PROVIDER_ERRORS as error:
-        async with services.db.write(platform) as scope:
-            await intents.record_failure(scope, intent, error, jitter=random.random())
-        raise
+    outcome = await sagas.ask(services.db, platform, opening.provider, ACCOUNT, opening.intent)
     async with services.db.write(platform) as scope:
-        await intents.record_success(scope, intent, account.id)
-        return await scope.one(
-            _OPENED,
-            {
-                "platform": platform,
-                "seller": intent.subject_id,
-                "new_account": account.id,
-                "now": scope.now,
-                **_values(account),
-            },
-        )
+        await sagas.settle(scope, ACCOUNT, [outcome])
+        if isinstance(outcome, Done):
+            return await _load(scope, SellerId(opening.intent.subject_id))
+    raise outcome.error
+
+
+async def _look_up(provider: Provider, intent: Intent) -> Account | None:
+    """By the seller, not the intent: an account that was made for an earlier intent is his account all the same."""
+    since = intent.request.get("since")
+    return await provider.find_account(
+        public_id("seller", intent.subject_id),
+        created_from=datetime.fromisoformat(since) if since else intent.created_at,
+        created_until=_look_up_until(intent),
+    )
+
+
+def _look_up_until(intent: Intent) -> datetime | None:
+    earlier = intent.request.get("until")
+    bounds = [intent.look_up_until, datetime.fromisoformat(earlier) if earlier else None]
+    return max((bound for bound in bounds if bound is not None), default=None)
+
+
+async def _send(provider: Provider, intent: Intent) -> Account:
+    id = public_id("seller", intent.subject_id)
+    return await provider.create_account(
+        key=intent.key,
+        seller_id=id,
+        name=intent.request["name"],
+        email=intent.request["email"],
+        country=intent.request["country"],
+        metadata={"marketbill_seller": id, INTENT_METADATA: intent.public_id},
+    )
+
+
+async def _succeeded(scope: WriteScope, done: Sequence[Done[Account]]) -> None:
+    # Earlier requests for his account that were given up are answered with this one too.
+    await ending.record_news(scope, CREATE_ACCOUNT, [(one.intent.subject_id, one.made.id) for one in done])
+    for one in done:
+        values = {"platform": scope.platform, "seller": one.intent.subject_id, "now": scope.now}
+        await scope.run(_OPENED, {**values, "new_account": one.made.id, **_values(one.made)})
+
+
+async def _failed(scope: WriteScope, setback: Setback) -> None:
+    """Nothing follows: the seller stands without an account, and the next onboarding link asks again."""
+
+
+async def _retried(scope: WriteScope, intent: Intent) -> None:
+    """Locked, so that nobody opens another request for his account meanwhile."""
+    row = await _load(scope, SellerId(intent.subject_id), lock=True)
+    if row.provider_account is not None:
+        raise StateConflict("This seller has an account.", current_state=intent.status, path=("id",))
+    for other in await intents.for_subjects(scope, CREATE_ACCOUNT, [row.id]):
+        if other.id != intent.id and other.status in (IntentStatus.OPEN, IntentStatus.UNKNOWN):
+            raise StateConflict(
+                f"Another request for this seller's account is under way: {other.public_id}.",
+                current_state=intent.status,
+                path=("id",),
+            )
+
+
+#: The saga of a seller's account.
+ACCOUNT = Saga(
+    kind=CREATE_ACCOUNT,
+    look_up=_look_up,
+    send=_send,
+    provider_id=lambda made: made.id,
+    succeeded=_succeeded,
+    failed=_failed,
+    memory=MONTH_LONG,
+    retried=_retried,
+)
 
 
 def transfer_gate(account: str) -> str:
@@ -147,9 +202,22 @@ async def open_gates(scope: WriteScope, accounts: Collection[str]) -> set[str]:
     return transfers | {payout_gate(row.provider_account) for row in rows if row.payouts_enabled}
 
 
-async def refresh(services: Services, platform: PlatformId, accounts: Iterable[str]) -> None:
+def disconnected(row: Row[Any]) -> bool:
+    """Whether the seller's account was gone, or no longer ours, when it was read last."""
+    return (row.requirements or {}).get("disabled_reason") == DISCONNECTED
+
+
+async def doubt(scope: WriteScope, setback: Setback) -> None:
+    """A refusal that speaks of the account has it read again, for news of it may have been lost (`upkeep`)."""
+    if setback.held:
+        await outbox.enqueue(scope, KINDS[CREATE_ACCOUNT].job, str(scope.platform))
+
+
+async def refresh(services: Services, platform: PlatformId, accounts: Iterable[str], *, told_of: bool = True) -> None:
     """Reads these provider accounts and records what they may do now. What waited for just that is woken.
 
+    An account that is gone, or no longer ours, closes the seller's gates (`disconnected`). `told_of` is False when no
+    news came: what a gate that was open all the time holds is not woken then, for it was refused all the same.
     Raises Unknown when the provider cannot be reached; nothing is recorded then.
     """
     async with services.db.read(platform) as scope:
@@ -161,7 +229,7 @@ async def refresh(services: Services, platform: PlatformId, accounts: Iterable[s
 
     async def read(row: Row[Any]) -> Account:
         async with gate:
-            return await provider.retrieve_account(row.provider_account)
+            return await _read(provider, row.provider_account)
 
     states: list[Account] = []
     for state in await asyncio.gather(*(read(row) for row in rows), return_exceptions=True):
@@ -173,14 +241,33 @@ async def refresh(services: Services, platform: PlatformId, accounts: Iterable[s
             values = {"platform": platform, "seller": row.id, "read_at": read_at, "now": scope.now, **_values(state)}
             await scope.run(_REFRESHED, values)
         # After all the sellers are locked, so that nobody waits in a circle with `open_gates`.
-        ready = [state.id for state in states if state.may_transfer is CapabilityState.ACTIVE]
+        pairs = list(zip(rows, states, strict=True))
+        ready = [
+            state.id
+            for row, state in pairs
+            if state.may_transfer is CapabilityState.ACTIVE and (told_of or row.transfers != CapabilityState.ACTIVE)
+        ]
         for account in ready:
             await claims.let_go(scope, transfer_gate(account))
-        let_go = [await claims.let_go(scope, payout_gate(state.id)) for state in states if state.may_pay_out]
+        let_go = [
+            await claims.let_go(scope, payout_gate(state.id))
+            for row, state in pairs
+            if state.may_pay_out and (told_of or not row.payouts_enabled)
+        ]
         if ready:
             await outbox.enqueue(scope, "execute_transfers", str(platform))
         if any(let_go):
             await outbox.enqueue(scope, "execute_payouts", str(platform))
+
+
+async def _read(provider: Provider, account: str) -> Account:
+    try:
+        return await provider.retrieve_account(account)
+    except Refused as refused:
+        if refused.failure.code not in _GONE_CODES:
+            raise
+        closed = Requirements(disabled_reason=DISCONNECTED)
+        return Account(account, CapabilityState.RESTRICTED, may_pay_out=False, requirements=closed)
 
 
 async def _account(services: Services, platform: PlatformId, seller_id: SellerId) -> tuple[Row[Any], Provider]:
@@ -196,15 +283,29 @@ async def _account(services: Services, platform: PlatformId, seller_id: SellerId
 
 
 async def _intent(scope: WriteScope, row: Row[Any]) -> Intent:
-    """The seller's open intent, or a new one: an account whose making was interrupted is not made twice."""
-    for intent in await intents.for_subjects(scope, CREATE_ACCOUNT, [row.id]):
-        if intent.status in ("OPEN", "UNKNOWN"):
-            return intent
+    """The seller's open intent, or a new one: an account whose making was interrupted is not made twice.
+
+    Raises Unknown while another request is at it.
+    """
+    earlier = await intents.for_subjects(scope, CREATE_ACCOUNT, [row.id])
+    for intent in earlier:
+        if intent.status in (IntentStatus.OPEN, IntentStatus.UNKNOWN):
+            # The provider's newer API executes again, under the same key, what failed.
+            return await claims.take(scope, intent.id, repeats=False)
+    since = min((intent.created_at for intent in earlier), default=scope.now)
+    until = max((intent.look_up_until or intent.touched_at for intent in earlier), default=None)
     return await intents.open_intent(
         scope,
         kind=CREATE_ACCOUNT,
         subject_id=row.id,
-        request={"name": row.name, "email": row.email, "country": row.country},
+        request={
+            "name": row.name,
+            "email": row.email,
+            "country": row.country,
+            "since": since.isoformat(),
+            "until": until.isoformat() if until else None,
+        },
+        unsure=any(intent.unsure for intent in earlier),
     )
 
 

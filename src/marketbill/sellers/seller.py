@@ -163,13 +163,19 @@ async def by_ids(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
 
 def gate_to_sell(row: Row[Any], *, path: tuple[str, ...] = ()) -> None:
     """Raises SellerNotAllowed when the seller may not sell now."""
-    if row.suspended:
+    if not may_sell(row):
+        why = "is suspended" if row.suspended else "has no connected account at the provider any more"
         raise SellerNotAllowed(
-            f"{row.name} is suspended and may not sell now.",
+            f"{row.name} {why} and may not sell now.",
             seller_id=public_id("seller", row.id),
             gate="SELL",
             path=path,
         )
+
+
+def may_sell(row: Row[Any]) -> bool:
+    """The gate to sell: the platform has not suspended him, and the provider still shows us his account."""
+    return not row.suspended and not onboarding.disconnected(row)
 
 
 def tax_of(row: Row[Any]) -> SellerTax:

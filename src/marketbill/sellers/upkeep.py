@@ -4,31 +4,43 @@ import asyncio
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, text, update
 
 from marketbill.errors import ProviderNotConnected, told
 from marketbill.ids import PlatformId
 from marketbill.platforms.credentials import provider_of
+from marketbill.provider import asking
 from marketbill.provider import claim as claims
+from marketbill.provider import saga as sagas
+from marketbill.provider.kinds import CREATE_ACCOUNT
 from marketbill.provider.port import PROVIDER_ERRORS
 from marketbill.sellers.model import seller
-from marketbill.sellers.onboarding import CALLS_MAX, CREATE_ACCOUNT, Opening, make_account, refresh
+from marketbill.sellers.onboarding import ACCOUNT, CALLS_MAX, refresh
 from marketbill.services import Services
 
 BATCH_MAX = 50
 #: A seller who may not receive transfers yet is read again after this, should his event have been lost.
 NEWS_WITHIN = timedelta(minutes=10)
 
-_STALE = (
-    select(seller.c.provider_account)
-    .where(
-        seller.c.platform_id == bindparam("platform"),
-        seller.c.provider_account.is_not(None),
-        seller.c.transfers != "ACTIVE",
-        seller.c.provider_read_at < bindparam("before"),
-    )
-    .order_by(seller.c.provider_read_at)
-    .limit(BATCH_MAX)
+#: SQL: a seller whose news may have been lost; the longer he takes, the less often, but every six hours.
+NEWS_DUE = (
+    "s.transfers <> 'ACTIVE' and s.provider_account is not null"
+    " and s.provider_read_at <= cast(:news_before as timestamptz)"
+    f" and {asking.is_time('s', since='s.created_at', touched='provider_read_at')}"
+)
+_STALE = text(
+    f"""
+    select s.provider_account from seller s where s.platform_id = :platform and {NEWS_DUE}
+    order by s.provider_read_at limit :limit
+    """  # noqa: S608 (our own words alone)
+)
+# Accounts of which the provider said, since we read them last, that they do not allow what we asked for.
+_DOUBTED = text(
+    """
+    select distinct s.provider_account from provider_intent i
+    join seller s on s.platform_id = i.platform_id and s.provider_account = split_part(i.held_for, ':', 2)
+    where i.platform_id = :platform and i.held_for is not null and i.updated_at >= s.provider_read_at limit :limit
+    """
 )
 _ASKED = (
     update(seller)
@@ -39,31 +51,26 @@ log = structlog.get_logger()
 
 
 async def keep_up_sellers(services: Services, platform: PlatformId) -> None:
-    """One sweep over a platform's sellers; safe to run in many workers at once.
-
-    An account's intent is sent again under its own key, which the provider remembers for 30 days: it makes one account.
-    """
+    """One sweep over a platform's sellers; safe to run in many workers at once."""
     async with services.db.write(platform) as scope:
-        claimed = await claims.claim_due(scope, [CREATE_ACCOUNT], BATCH_MAX)
-        stale = await scope.rows(_STALE, {"platform": platform, "before": scope.now - NEWS_WITHIN})
+        claimed = await claims.claim_due(scope, [CREATE_ACCOUNT], sagas.BATCH_MAX)
+        values = {"platform": platform, "now": scope.now, "news_before": scope.now - NEWS_WITHIN, "limit": BATCH_MAX}
+        doubted = {row.provider_account for row in await scope.rows(_DOUBTED, values)}
+        stale = {row.provider_account for row in await scope.rows(_STALE, values)}
         try:
             provider = await provider_of(services, scope)
         except ProviderNotConnected:
             return
-    for intent in claimed:
-        try:
-            await make_account(services, platform, Opening(intent, provider))
-        except PROVIDER_ERRORS:
-            continue  # recorded with the intent, which says when to try again
+    await sagas.run(services.db, platform, provider, ACCOUNT, claimed)
     gate = asyncio.Semaphore(CALLS_MAX)
-    await asyncio.gather(*(_refresh(services, platform, row.provider_account, gate) for row in stale))
+    await asyncio.gather(*(_refresh(services, platform, account, gate) for account in sorted(doubted | stale)))
 
 
 async def _refresh(services: Services, platform: PlatformId, account: str, gate: asyncio.Semaphore) -> None:
-    """Reads one account. One that cannot be read (the seller disconnected it, say) fails alone and goes last."""
+    """Reads one account. One that cannot be read fails alone and goes last."""
     async with gate:
         try:
-            await refresh(services, platform, [account])
+            await refresh(services, platform, [account], told_of=False)
         except PROVIDER_ERRORS as error:
             log.error("seller's account not read", account=account, error=told(error))
             async with services.db.write(platform) as scope:

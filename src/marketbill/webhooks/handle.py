@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeGuard
 
 import structlog
 
@@ -18,11 +19,13 @@ from marketbill.errors import NotFound, Unavailable
 from marketbill.events import inbox
 from marketbill.events.inbox import StoredEvent
 from marketbill.ids import PaymentId, PayoutId, PlatformId, parse_id
-from marketbill.payments import checkout, settle
+from marketbill.payments import charging, recording, settle
 from marketbill.payments.settle import ChargeFact
 from marketbill.payouts import payout as payouts
+from marketbill.payouts import transfer as transfers
 from marketbill.platforms.credentials import provider_of
-from marketbill.provider.port import BalanceTransaction, Failure, PaymentState, Payout, Provider, Unknown
+from marketbill.provider.objects import BalanceTransaction, PaymentState, Payout
+from marketbill.provider.port import BadObject, Failure, Provider, Unknown
 from marketbill.provider.stripe import parse_event
 from marketbill.provider.stripe.facts import (
     AccountChanged,
@@ -43,6 +46,8 @@ _ROUNDS_MAX = 200
 _LIST_FROM = 4
 #: So many events in a row without an answer of the provider, and the others are not tried now.
 _SILENT_MAX = 3
+#: Claims without an end after which an event, and who was claimed with it, is tried alone: it may end its worker.
+_UNTOLD_MAX = 3
 log = structlog.get_logger()
 
 
@@ -62,6 +67,11 @@ class _Read:
     payments: dict[str, PaymentState] = field(default_factory=dict)
     payouts: dict[str, Payout] = field(default_factory=dict)
 
+    def came_back(self, fact: Fact | None) -> TypeGuard[PayoutChanged]:
+        """Whether it is a payout of ours that failed: then the account's bank may be closed for payouts."""
+        told = self.payouts.get(fact.payout_id) if isinstance(fact, PayoutChanged) else None
+        return told is not None and told.status == "failed"
+
 
 async def handle_events(services: Services, platform: PlatformId) -> None:
     """Handles every waiting event of a platform; safe to run in many workers at once."""
@@ -79,6 +89,8 @@ async def handle_events(services: Services, platform: PlatformId) -> None:
 
 async def _handle(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> bool:
     """All events in one transaction; False when one of them is bad, which only trying them one by one can tell."""
+    if any(event.untold > _UNTOLD_MAX for event in events):
+        return False
     try:
         await _apply(services, platform, provider, events)
     except Unavailable:
@@ -129,21 +141,22 @@ def _is_away(error: Exception) -> bool:
 
 
 async def _postpone(services: Services, platform: PlatformId, events: Sequence[StoredEvent], error: Exception) -> None:
-    """Notes why, and when to try again; an event is never given up while it is the provider that does not answer."""
-    reason = errors.told(error)
+    """Notes why, and when to try again; an event is never given up while it is the provider that does not answer. One
+    whose object is broken waits for an operator at once, for it will not be another one tomorrow."""
+    reason = f"{error}" if isinstance(error, BadObject) else errors.told(error)
     log.error("events not handled", ids=[event.id for event in events[:5]], count=len(events), error=reason)
-    most = inbox.ATTEMPTS_MAX - 1 if isinstance(error, Unknown) else inbox.ATTEMPTS_MAX
+    most = inbox.ATTEMPTS_AWAY if isinstance(error, Unknown) else inbox.ATTEMPTS_MAX
     async with services.db.write(platform) as scope:
         for event in events:
-            at = inbox.retry_at(scope.now, min(event.attempts, most))
-            await inbox.mark_failed(scope, event.id, reason, at)
+            at = None if isinstance(error, BadObject) else inbox.retry_at(scope.now, min(event.attempts, most))
+            await inbox.mark_failed(scope, event.id, reason, at, attempts_most=most)
 
 
 async def _apply(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> None:
     told = [_Told(event, fact_of(parse_event(event.raw))) for event in events]
     facts = [item.fact for item in told]
     read = await _read(provider, told)
-    accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged)}
+    accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged) or read.came_back(fact)}
     if accounts:
         await onboarding.refresh(services, platform, accounts)
     # Each payout in a transaction of its own: whoever posts holds the books' lock, and may lock no row after that.
@@ -162,11 +175,16 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     async with services.db.write(platform) as scope:
         # All at once and by id, so that two workers with the same payments wait for one another and never in a circle.
         rows = await settle.lock(scope, {id for id, _ in changed} | {charge.payment for charge in charges})
+        taken = {id: state.id for id, state in changed} | {one.payment: one.provider_payment for one in charges}
+        late = charging.unanswered(rows, taken, scope.now)
         for payment_id, state in changed:
             if payment_id in rows:
-                rows[payment_id] = await checkout.record_state(scope, rows[payment_id], state, services)
+                rows[payment_id] = await recording.record_state(scope, rows[payment_id], state, services)
         await inbox.mark_handled(scope, [event.id for event in events])
+        if any(isinstance(fact, FundsAvailable) for fact in facts):
+            await transfers.funds_came(scope)
         await settle.settle(scope, charges)
+    await charging.record_taken(services, platform, late)
     if any(isinstance(fact, FundsAvailable) for fact in facts):
         await settle.funds_available(services, platform)
 

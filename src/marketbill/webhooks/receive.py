@@ -7,7 +7,9 @@ and are written by the next one, so a burst costs a few transactions and a lone 
 import asyncio
 import time
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+
+import structlog
 
 from marketbill.crypto import Vault
 from marketbill.db import Database
@@ -15,8 +17,16 @@ from marketbill.errors import NotFound, Unavailable
 from marketbill.events import inbox, outbox
 from marketbill.ids import PlatformId, public_id
 from marketbill.platforms.credentials import WebhookCredentials, webhook_credentials
-from marketbill.provider.port import BadEvent, BadSignature, ProviderEvent
-from marketbill.provider.stripe import HANDLED_TYPES, parse_event, verify_signature
+from marketbill.provider.objects import ProviderEvent
+from marketbill.provider.port import BadEvent, BadSignature
+from marketbill.provider.stripe import (
+    API_VERSION,
+    HANDLED_TYPES,
+    check_body,
+    knows_version,
+    parse_event,
+    verify_signature,
+)
 
 __all__ = ["BadEvent", "BadSignature", "ReceiveResult", "Receiver", "UnknownEndpoint"]
 
@@ -29,14 +39,26 @@ WAITING_MAX = 2_000
 #: Seconds for which the signing secrets are believed; a signature that does not fit has them read again.
 SECRETS_FRESH_SECONDS = 5.0
 _PLATFORMS_MAX = 10_000
+#: Characters of a text from outside that a reason to park repeats.
+SHOWN_MAX = 100
+log = structlog.get_logger()
 
 
 class ReceiveResult(StrEnum):
-    """All three are answered with 200. IGNORED: an event of a kind that we did not subscribe to."""
+    """All are answered with 200. IGNORED: an event of a type that we did not subscribe to; nothing is kept.
+    PARKED: kept, and handled when an operator says so."""
 
     STORED = "STORED"
     DUPLICATE = "DUPLICATE"
     IGNORED = "IGNORED"
+    PARKED = "PARKED"
+
+
+class Signer(IntEnum):
+    """Whose signing secret it was, by its place in `WebhookCredentials.secrets`."""
+
+    PLATFORM = 0
+    CONNECTED_ACCOUNTS = 1
 
 
 class UnknownEndpoint(NotFound):
@@ -46,11 +68,12 @@ class UnknownEndpoint(NotFound):
 class _Waiting:
     """A verified delivery until its transaction has ended."""
 
-    __slots__ = ("event", "raw", "stored")
+    __slots__ = ("event", "parked", "raw", "stored")
 
     def __init__(self, event: ProviderEvent, raw: bytes) -> None:
         self.event = event
         self.raw = raw
+        self.parked = _reason_to_park(event)
         self.stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
@@ -72,10 +95,17 @@ class Receiver:
         Raises UnknownEndpoint, BadSignature, BadEvent; Unavailable when the database is away or too many wait, and then
         nothing is kept and the provider must deliver again.
         """
-        credentials = await self._verified(platform, raw, signature_header, now)
+        credentials, signer = await self._verified(platform, raw, signature_header, now)
+        check_body(raw)
         event = parse_event(raw)
         if event.livemode is not credentials.livemode:
             raise BadEvent("The event is of another mode (live or test) than the platform's key.")
+        if (event.account is not None) is not (signer is Signer.CONNECTED_ACCOUNTS):
+            raise BadEvent(
+                "The event is of a connected account, but it was signed for the platform's own endpoint."
+                if event.account is not None
+                else "The event is of no connected account, but it was signed for their endpoint."
+            )
         if event.type not in HANDLED_TYPES:
             return ReceiveResult.IGNORED
         if len(self._waiting.get(platform, ())) >= WAITING_MAX:
@@ -88,27 +118,28 @@ class Receiver:
             writer = asyncio.create_task(self._write(platform))
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
-        return ReceiveResult.STORED if await waiting.stored else ReceiveResult.DUPLICATE
+        if not await waiting.stored:
+            return ReceiveResult.DUPLICATE
+        return ReceiveResult.PARKED if waiting.parked else ReceiveResult.STORED
 
     async def _verified(
         self, platform: PlatformId, raw: bytes, header: str | None, now: datetime
-    ) -> WebhookCredentials:
+    ) -> tuple[WebhookCredentials, Signer]:
         known = self._credentials.get(platform)
         if known is not None and time.monotonic() - known[0] < SECRETS_FRESH_SECONDS:
             try:
-                verify_signature(raw, header, known[1].secrets, now)
-                return known[1]
+                return known[1], Signer(verify_signature(raw, header, known[1].secrets, now))
             except BadSignature:
                 pass  # the secrets may have changed a moment ago
         async with self._db.read(platform) as scope:
             credentials = await webhook_credentials(self._vault, scope)
         if credentials is None:
             raise UnknownEndpoint("platform", public_id("platform", platform))
-        verify_signature(raw, header, credentials.secrets, now)
+        signer = Signer(verify_signature(raw, header, credentials.secrets, now))
         if len(self._credentials) >= _PLATFORMS_MAX:
             self._credentials.clear()
         self._credentials[platform] = (time.monotonic(), credentials)
-        return credentials
+        return credentials, signer
 
     async def _write(self, platform: PlatformId) -> None:
         """Writes what waits, batch after batch, until nothing does."""
@@ -129,7 +160,21 @@ class Receiver:
 
     async def _store(self, platform: PlatformId, batch: list[_Waiting]) -> set[str]:
         async with self._db.write(platform) as scope:
-            stored = await inbox.store(scope, [(waiting.event, waiting.raw) for waiting in batch])
-            if stored:
+            parked = {waiting.event.id: waiting.parked for waiting in batch if waiting.parked}
+            stored = await inbox.store(scope, [(waiting.event, waiting.raw) for waiting in batch], parked=parked)
+            if stored - parked.keys():
                 await outbox.enqueue(scope, HANDLER, str(platform))
+        for id in stored & parked.keys():
+            log.error("event parked", id=id, reason=parked[id])
         return stored
+
+
+def _reason_to_park(event: ProviderEvent) -> str | None:
+    """Our endpoints are registered with our version, so another one shows that somebody changed them."""
+    if knows_version(event.api_version):
+        return None
+    theirs = (event.api_version or "")[:SHOWN_MAX]
+    return (
+        f"Its api_version {theirs!r} is not ours ({API_VERSION}): look at the webhook endpoint at the provider, then"
+        " replay the event."
+    )

@@ -124,7 +124,7 @@ def _stuck(outcome: Outcome, patience: int) -> str:
     if len(outcome.stuck) > _REASONS_SHOWN_MAX:
         stages.append(f"and {counted(len(outcome.stuck) - _REASONS_SHOWN_MAX, 'kind')} more")
     hint = f"nothing moved for {patience} seconds: are worker and relay running? " if outcome.workers_idle else ""
-    return f"money is stuck: {', '.join(stages)}; {hint}See `marketbill stuck`"
+    return f"money is stuck: {', '.join(stages)}; {hint}See `marketbill doctor --all`"
 
 
 def _summary(

@@ -1,9 +1,29 @@
 """The Stripe adapter: the only room that imports `stripe`."""
 
 from marketbill.provider.stripe.adapter import StripeProvider
-from marketbill.provider.stripe.webhooks import HANDLED_TYPES, parse_event, verify_signature
+from marketbill.provider.stripe.webhooks import (
+    API_VERSION,
+    CONNECT_TYPES,
+    HANDLED_TYPES,
+    PLATFORM_TYPES,
+    check_body,
+    knows_version,
+    parse_event,
+    verify_signature,
+)
 
-__all__ = ["HANDLED_TYPES", "StripeProvider", "connect", "parse_event", "verify_signature"]
+__all__ = [
+    "API_VERSION",
+    "CONNECT_TYPES",
+    "HANDLED_TYPES",
+    "PLATFORM_TYPES",
+    "StripeProvider",
+    "check_body",
+    "connect",
+    "knows_version",
+    "parse_event",
+    "verify_signature",
+]
 
 
 def connect(secret_key: str, base_url: str | None = None) -> StripeProvider:

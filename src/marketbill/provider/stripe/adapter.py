@@ -1,43 +1,35 @@
-"""The port on Stripe, through stripe-python's client.
+"""The port on Stripe: which request each of its methods is, typed by stripe-python's own declarations.
 
-Answers are read as plain JSON (`raw_request_async`): building stripe-python's object of a charge costs 0.9 ms of CPU,
-more than all the rest of the call, and we keep ten fields of it. The parameters are still typed by stripe-python's own
-declarations. An account is created with Accounts v2 and read with v1, whose one answer holds capability, payouts and
+An account is created with Accounts v2 and read with v1, whose one answer holds capability, payouts and
 requirements.
 """
 
-import asyncio
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-import aiohttp
-import stripe
-from stripe import AIOHTTPClient, StripeClient, StripeResponse
+import orjson
 
-from marketbill.provider.port import (
-    PROVIDER_ERRORS,
+from marketbill.provider.objects import (
     Account,
     AccountLink,
     Balance,
     BalanceTransaction,
     Charge,
-    Failure,
-    Metadata,
+    ListedEvent,
     PaymentMethod,
     PaymentState,
     Payout,
     PlatformAccount,
-    ProviderEvent,
     Transfer,
-    Unknown,
     WebhookSecrets,
 )
+from marketbill.provider.port import Metadata, Refused
 from marketbill.provider.stripe import reading, webhooks
-from marketbill.provider.stripe.outcome import not_understood, outcome_of
+from marketbill.provider.stripe.fields import Json, id_of, text
 from marketbill.provider.stripe.units import to_stripe, to_stripe_charge, to_stripe_payout
+from marketbill.provider.stripe.wire import Wire
 
 if TYPE_CHECKING:
     from stripe.params import (
@@ -54,23 +46,8 @@ if TYPE_CHECKING:
     )
     from stripe.params.v2.core import AccountCreateParams
 
-API_VERSION = stripe.api_version
-#: Seconds for one HTTP exchange, and for its connection; stripe-python repeats it twice.
-REQUEST_SECONDS = 30.0
-CONNECT_SECONDS = 5.0
-NETWORK_RETRIES = 2
-#: stripe-python does not repeat after 429 (rate limit); we do, so many times.
-RATE_LIMIT_RETRIES = 3
-_PAGE = 100
-_PAGES_MAX = 20
 #: An object may carry a time a little before the one we noted.
 _CLOCK_SLACK = timedelta(minutes=2)
-
-# No timings and no machine id go to Stripe with our requests.
-stripe.enable_telemetry = False
-
-T = TypeVar("T")
-Json = Mapping[str, Any]
 
 
 class StripeProvider:
@@ -78,44 +55,38 @@ class StripeProvider:
 
     def __init__(self, secret_key: str, base_url: str | None = None) -> None:
         self._livemode = secret_key[2:8] == "_live_"
-        self._http = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS))
-        self._client = StripeClient(
-            secret_key,
-            base_addresses={"api": base_url.rstrip("/")} if base_url else None,
-            max_network_retries=NETWORK_RETRIES,
-            http_client=self._http,
-        )
+        self._wire = Wire(secret_key, base_url)
 
     async def close(self) -> None:
-        await self._http.close_async()
+        await self._wire.close()
 
     async def account(self) -> PlatformAccount:
         def read(data: Json) -> PlatformAccount:
             return PlatformAccount(
-                data["id"], data["country"], (data.get("default_currency") or "usd").upper(), self._livemode
+                id_of(data), text(data, "country"), text(data, "default_currency").upper(), self._livemode
             )
 
-        return await self._call("get", "/v1/account", read)
+        return await self._wire.call("get", "/v1/account", read)
 
     async def create_webhook_endpoints(self, url: str) -> WebhookSecrets:
         # The new ones first, so that no event falls between; what is signed with a new secret before we kept it comes
         # again, because Stripe repeats what was not accepted.
-        known = await self._list("/v1/webhook_endpoints", dict)
+        known = await self._wire.list("/v1/webhook_endpoints", dict)
         old = [found["id"] for found in known if _same_place(found.get("url") or "", url)]
         secrets = WebhookSecrets(
             platform=await self._create_webhook_endpoint(url, webhooks.PLATFORM_TYPES, connect=False),
             connect=await self._create_webhook_endpoint(url, webhooks.CONNECT_TYPES, connect=True),
         )
         for id in old:
-            await self._call("delete", f"/v1/webhook_endpoints/{_path(id)}", dict)
+            await self._wire.call("delete", f"/v1/webhook_endpoints/{_path(id)}", dict)
         return secrets
 
     async def move_webhook_endpoints(self, url: str) -> bool:
-        known = await self._list("/v1/webhook_endpoints", dict)
+        known = await self._wire.list("/v1/webhook_endpoints", dict)
         ours = [found for found in known if _same_place(found.get("url") or "", url)]
         # What an endpoint does not tell is whether it is for connected accounts: their events show it.
         wanted = {webhooks.of_connected(found.get("enabled_events") or ()): found for found in ours}
-        current = all(found.get("api_version") == API_VERSION for found in ours)
+        current = all(found.get("api_version") == webhooks.API_VERSION for found in ours)
         if len(ours) != 2 or len(wanted) != 2 or not current:
             return False
         for connect, found in wanted.items():
@@ -124,14 +95,28 @@ class StripeProvider:
                 "enabled_events": list(webhooks.CONNECT_TYPES if connect else webhooks.PLATFORM_TYPES),  # pyright: ignore[reportAssignmentType]
                 "disabled": False,
             }
-            await self._call("post", f"/v1/webhook_endpoints/{_path(found['id'])}", dict, params)
+            await self._wire.call("post", f"/v1/webhook_endpoints/{_path(found['id'])}", dict, params)
         return True
 
     async def list_events(
-        self, types: Sequence[str], created_from: datetime, *, account_id: str | None = None, limit: int = 1000
-    ) -> list[ProviderEvent]:
-        query = {"types": list(types), "created": {"gte": _seconds(created_from)}}
-        newest_first = await self._list("/v1/events", reading.event, query, account_id=account_id, limit=limit)
+        self,
+        types: Sequence[str],
+        created_from: datetime,
+        *,
+        created_until: datetime | None = None,
+        account_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[ListedEvent]:
+        query: dict[str, Any] = {"types": list(types), "created": {"gte": _seconds(created_from)}}
+        if created_until is not None:
+            query["created"]["lte"] = _seconds(created_until)
+
+        def read(data: Json) -> ListedEvent:
+            # Asked for as the connected account, an event need not say whose it is; a webhook of it would.
+            whole = {**data, "account": account_id} if account_id else data
+            return ListedEvent(reading.event(whole), orjson.dumps(whole))
+
+        newest_first = await self._wire.list("/v1/events", read, query, account_id=account_id, limit=limit)
         return newest_first[::-1]
 
     async def create_account(
@@ -149,14 +134,23 @@ class StripeProvider:
             "metadata": {"marketbill_seller": seller_id, **metadata},
             "include": ["configuration.recipient", "defaults", "requirements"],
         }
-        account = await self._call("post", "/v2/core/accounts", reading.account_v2, params, key=key)
-        # Stripe would pay out by itself every day; when a seller is paid is our platform's decision.
-        schedule: BalanceSettingsUpdateParams = {"payments": {"payouts": {"schedule": {"interval": "manual"}}}}
-        await self._call("post", "/v1/balance_settings", dict, schedule, key=f"{key}-schedule", account_id=account.id)
+        account = await self._wire.call("post", "/v2/core/accounts", reading.account_v2, params, key=key)
+        await self._pay_out_on_request(account.id)
         return account
 
+    async def find_account(
+        self, seller_id: str, *, created_from: datetime, created_until: datetime | None = None
+    ) -> Account | None:
+        query = {"created": _between(created_from, created_until)}
+        for account_id, seller in await self._wire.list("/v1/accounts", reading.account_of_seller, query):
+            if seller == seller_id:
+                account = await self.retrieve_account(account_id)
+                await self._pay_out_on_request(account.id)
+                return account
+        return None
+
     async def retrieve_account(self, account_id: str) -> Account:
-        return await self._call("get", f"/v1/accounts/{_path(account_id)}", reading.account)
+        return await self._wire.call("get", f"/v1/accounts/{_path(account_id)}", reading.account)
 
     async def create_account_link(self, account_id: str, *, return_url: str, refresh_url: str) -> AccountLink:
         params: AccountLinkCreateParams = {
@@ -165,18 +159,36 @@ class StripeProvider:
             "return_url": return_url,
             "refresh_url": refresh_url,
         }
-        return await self._call("post", "/v1/account_links", reading.account_link, params)
+        return await self._wire.call("post", "/v1/account_links", reading.account_link, params)
 
     async def create_customer(self, *, key: str, name: str, email: str | None, metadata: Metadata) -> str:
         params: CustomerCreateParams = {"name": name, "metadata": dict(metadata)}
         if email is not None:
             params["email"] = email
-        return await self._call("post", "/v1/customers", _id, params, key=key)
+        return await self._wire.call("post", "/v1/customers", id_of, params, key=key)
+
+    async def find_customer(self, buyer_id: str, *, email: str | None, created_from: datetime) -> str | None:
+        query: dict[str, Any] = {"created": _between(created_from)}
+        if email is not None:
+            query["email"] = email
+        for customer_id, buyer in await self._wire.list("/v1/customers", reading.customer_of_buyer, query):
+            if buyer == buyer_id:
+                return customer_id
+        return None
 
     async def attach_payment_method(self, token: str, customer_id: str, *, key: str) -> PaymentMethod:
         params: PaymentMethodAttachParams = {"customer": customer_id}
         url = f"/v1/payment_methods/{_path(token)}/attach"
-        return await self._call("post", url, reading.payment_method, params, key=key)
+        return await self._wire.call("post", url, reading.payment_method, params, key=key)
+
+    async def find_payment_method(self, method_id: str, customer_id: str) -> PaymentMethod | None:
+        url = f"/v1/customers/{_path(customer_id)}/payment_methods/{_path(method_id)}"
+        try:
+            return await self._wire.call("get", url, reading.payment_method)
+        except Refused as refused:
+            if refused.failure.status == 404:
+                return None
+            raise
 
     async def create_payment(
         self,
@@ -211,10 +223,10 @@ class StripeProvider:
                 params["return_url"] = return_url
             else:  # nobody is there to be sent to another page and back
                 params["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
-        return await self._call("post", "/v1/payment_intents", reading.payment, params, key=key)
+        return await self._wire.call("post", "/v1/payment_intents", reading.payment, params, key=key)
 
     async def retrieve_payment(self, payment_id: str) -> PaymentState:
-        return await self._call("get", f"/v1/payment_intents/{_path(payment_id)}", reading.payment)
+        return await self._wire.call("get", f"/v1/payment_intents/{_path(payment_id)}", reading.payment)
 
     async def confirm_payment(
         self, payment_id: str, payment_method_id: str, *, key: str, return_url: str | None = None
@@ -223,33 +235,39 @@ class StripeProvider:
         if return_url is not None:
             params["return_url"] = return_url
         url = f"/v1/payment_intents/{_path(payment_id)}/confirm"
-        return await self._call("post", url, reading.payment, params, key=key)
+        return await self._wire.call("post", url, reading.payment, params, key=key)
 
     async def cancel_payment(self, payment_id: str, *, key: str) -> PaymentState:
-        return await self._call("post", f"/v1/payment_intents/{_path(payment_id)}/cancel", reading.payment, key=key)
+        url = f"/v1/payment_intents/{_path(payment_id)}/cancel"
+        return await self._wire.call("post", url, reading.payment, key=key)
 
     async def find_payments(
-        self, *, transfer_group: str, created_from: datetime, customer_id: str | None = None
+        self,
+        *,
+        transfer_group: str,
+        created_from: datetime,
+        created_until: datetime | None = None,
+        customer_id: str | None = None,
     ) -> list[PaymentState]:
         """Through the charges of the group, which Stripe can filter; a payment without a charge only by going through
         all payments of that time (of that customer). Raises Unknown when those are too many to be sure."""
-        charged = await self._list("/v1/charges", reading.charge, {"transfer_group": transfer_group})
+        charged = await self._wire.list("/v1/charges", reading.charge, {"transfer_group": transfer_group})
         payments = dict.fromkeys(charge.payment_id for charge in charged if charge.payment_id)
         if payments:
             return [await self.retrieve_payment(payment_id) for payment_id in payments]
-        query: dict[str, Any] = {"created": {"gte": _seconds(created_from - _CLOCK_SLACK)}}
+        query: dict[str, Any] = {"created": _between(created_from, created_until)}
         if customer_id is not None:
             query["customer"] = customer_id
-        found = await self._list("/v1/payment_intents", reading.payment, query)
+        found = await self._wire.list("/v1/payment_intents", reading.payment, query)
         return [payment for payment in found if payment.transfer_group == transfer_group]
 
     async def retrieve_charge(self, charge_id: str) -> Charge:
         params = {"expand": ["balance_transaction"]}
-        return await self._call("get", f"/v1/charges/{_path(charge_id)}", reading.charge, params)
+        return await self._wire.call("get", f"/v1/charges/{_path(charge_id)}", reading.charge, params)
 
     async def retrieve_balance_transaction(self, balance_transaction_id: str) -> BalanceTransaction:
         url = f"/v1/balance_transactions/{_path(balance_transaction_id)}"
-        return await self._call("get", url, reading.balance_transaction)
+        return await self._wire.call("get", url, reading.balance_transaction)
 
     async def list_balance_transactions(
         self,
@@ -264,7 +282,7 @@ class StripeProvider:
             query["created"]["lte"] = _seconds(created_until)
         if type is not None:
             query["type"] = type
-        return await self._list("/v1/balance_transactions", reading.balance_transaction, query, limit=limit)
+        return await self._wire.list("/v1/balance_transactions", reading.balance_transaction, query, limit=limit)
 
     async def create_transfer(
         self,
@@ -288,10 +306,10 @@ class StripeProvider:
         }
         if source_transaction is not None:
             params["source_transaction"] = source_transaction
-        return await self._call("post", "/v1/transfers", reading.transfer, params, key=key)
+        return await self._wire.call("post", "/v1/transfers", reading.transfer, params, key=key)
 
     async def find_transfers(self, transfer_group: str) -> list[Transfer]:
-        return await self._list("/v1/transfers", reading.transfer, {"transfer_group": transfer_group})
+        return await self._wire.list("/v1/transfers", reading.transfer, {"transfer_group": transfer_group})
 
     async def create_payout(
         self, account_id: str, *, key: str, amount: int, currency: str, metadata: Metadata
@@ -301,108 +319,36 @@ class StripeProvider:
             "currency": currency.lower(),
             "metadata": dict(metadata),
         }
-        return await self._call("post", "/v1/payouts", reading.payout, params, key=key, account_id=account_id)
+        return await self._wire.call("post", "/v1/payouts", reading.payout, params, key=key, account_id=account_id)
 
     async def retrieve_payout(self, account_id: str, payout_id: str) -> Payout:
-        return await self._call("get", f"/v1/payouts/{_path(payout_id)}", reading.payout, account_id=account_id)
+        return await self._wire.call("get", f"/v1/payouts/{_path(payout_id)}", reading.payout, account_id=account_id)
 
-    async def find_payouts(self, account_id: str, *, created_from: datetime) -> list[Payout]:
-        query = {"created": {"gte": _seconds(created_from - _CLOCK_SLACK)}}
-        return await self._list("/v1/payouts", reading.payout, query, account_id=account_id)
+    async def find_payouts(
+        self, account_id: str, *, created_from: datetime, created_until: datetime | None = None
+    ) -> list[Payout]:
+        query = {"created": _between(created_from, created_until)}
+        return await self._wire.list("/v1/payouts", reading.payout, query, account_id=account_id)
 
     async def balances(self, account_id: str | None = None) -> list[Balance]:
-        return await self._call("get", "/v1/balance", reading.balances, account_id=account_id)
+        return await self._wire.call("get", "/v1/balance", reading.balances, account_id=account_id)
+
+    async def _pay_out_on_request(self, account_id: str) -> None:
+        # Stripe would pay out by itself every day; when a seller is paid is our platform's decision. Without a key of
+        # ours: it may be said again, and must not get a stored answer then.
+        schedule: BalanceSettingsUpdateParams = {"payments": {"payouts": {"schedule": {"interval": "manual"}}}}
+        await self._wire.call("post", "/v1/balance_settings", dict, schedule, account_id=account_id)
 
     async def _create_webhook_endpoint(self, url: str, types: Sequence[str], *, connect: bool) -> str:
         params: WebhookEndpointCreateParams = {
             "url": url,
             "enabled_events": list(types),  # pyright: ignore[reportAssignmentType]
-            "api_version": API_VERSION,
+            "api_version": webhooks.API_VERSION,
             "description": "marketbill",
         }
         if connect:
             params["connect"] = True
-        return await self._call("post", "/v1/webhook_endpoints", lambda data: str(data["secret"]), params)
-
-    async def _list(
-        self,
-        url: str,
-        read: Callable[[Json], T],
-        query: Json | None = None,
-        *,
-        account_id: str | None = None,
-        limit: int | None = None,
-    ) -> list[T]:
-        """All objects of a list, newest first. With `limit` at most so many; without, Unknown when there are too many
-        to see them all, for then their absence proves nothing."""
-        wanted = limit if limit is not None else _PAGE * _PAGES_MAX
-        found: list[T] = []
-        after: dict[str, str] = {}
-        for _ in range(-(-wanted // _PAGE)):
-            page = {**(query or {}), **after, "limit": min(_PAGE, wanted - len(found))}
-            data = await self._call("get", url, _list_of_objects, page, account_id=account_id)
-            found += [_understood(read, item) for item in data["data"]]
-            if not data.get("has_more") or not data["data"]:
-                return found
-            after = {"starting_after": data["data"][-1]["id"]}
-        if limit is None:
-            raise Unknown(Failure(None, "search_too_wide", f"More than {wanted} objects at {url}."), untouched=True)
-        return found
-
-    async def _call(
-        self,
-        method: Literal["get", "post", "delete"],
-        url: str,
-        read: Callable[[Json], T],
-        params: Mapping[str, Any] | None = None,
-        *,
-        key: str | None = None,
-        account_id: str | None = None,
-    ) -> T:
-        """One request: its answer, read, or one of the port's three errors."""
-        options: dict[str, Any] = {}
-        if key is not None:
-            options["idempotency_key"] = key
-        if account_id is not None:
-            options["stripe_account"] = account_id
-        for attempt in range(RATE_LIMIT_RETRIES + 1):
-            try:
-                answer = await self._client.raw_request_async(method, url, **(params or {}), **options)
-            except Exception as error:
-                outcome = outcome_of(error)
-                if outcome is None:
-                    raise
-                if not (isinstance(outcome, Unknown) and outcome.untouched) or attempt == RATE_LIMIT_RETRIES:
-                    raise outcome from error
-                await asyncio.sleep(0.3 * 2**attempt * (1 + random.random()))
-            else:
-                return _understood(read, _json(answer))
-        raise AssertionError("the last attempt returns or raises")
-
-
-def _json(answer: StripeResponse) -> Json:
-    if not isinstance(answer.data, Mapping):
-        raise not_understood("The answer is not a JSON object.")
-    return answer.data
-
-
-def _understood(read: Callable[[Json], T], data: Json) -> T:
-    try:
-        return read(data)
-    except PROVIDER_ERRORS:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise not_understood(f"The answer has another form than expected ({error!r}).") from error
-
-
-def _list_of_objects(data: Json) -> Json:
-    if not isinstance(data["data"], list):
-        raise TypeError("data is not a list")
-    return data
-
-
-def _id(data: Json) -> str:
-    return data["id"]
+        return await self._wire.call("post", "/v1/webhook_endpoints", lambda data: text(data, "secret"), params)
 
 
 def _same_place(known: str, url: str) -> bool:
@@ -416,6 +362,12 @@ def _same_place(known: str, url: str) -> bool:
 def _path(id: str) -> str:
     """An id within a URL's path; whatever it holds, it stays one segment."""
     return quote(id, safe="")
+
+
+def _between(start: datetime, end: datetime | None = None) -> dict[str, int]:
+    """A filter of what was created from `start` to `end` by our clock."""
+    until = {} if end is None else {"lte": _seconds(end + _CLOCK_SLACK)}
+    return {"gte": _seconds(start - _CLOCK_SLACK), **until}
 
 
 def _seconds(at: datetime) -> int:

@@ -1,10 +1,25 @@
 """What an event tells in marketbill's words: the few facts that the use cases act upon, read from its snapshot."""
 
+import re
 from dataclasses import dataclass
-from typing import Any
 
-from marketbill.provider.port import ProviderEvent
-from marketbill.provider.stripe.units import from_stripe
+from marketbill.provider.objects import ProviderEvent
+from marketbill.provider.port import BadObject
+from marketbill.provider.stripe.fields import Json, amount, currency, id_of, part, text_or_none
+from marketbill.provider.stripe.webhooks import knows_version
+
+#: An id goes into the provider's addresses, so nothing else may stand in one.
+_ID = re.compile(r"[a-z]+_[A-Za-z0-9_]{1,240}")
+#: What the object of an event is, by the first word of the event's type.
+_OBJECT = {
+    "payment_intent": "payment_intent",
+    "charge": "charge",
+    "balance": "balance",
+    "capability": "capability",
+    "payout": "payout",
+}
+#: Characters of a text from outside that a reason repeats.
+_SHOWN_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +70,83 @@ def fact_of(event: ProviderEvent) -> Fact | None:
     """The fact in an event; None when it tells nothing that we act upon (another account's own payout, say).
 
     Payments and charges are the platform's own: what a connected account charges is its own business, whatever transfer
-    group it names.
+    group it names. Of an event in another version than ours only ids are believed; the provider tells the rest. Raises
+    BadObject when its object is another than its type says, or lacks what it must have.
     """
+    try:
+        _check_object(event)
+        return _fact(event)
+    except KeyError as missing:
+        raise BadObject(f"an event {event.type} whose object lacks {missing.args[0]}") from missing
+    except (TypeError, ValueError) as wrong:
+        raise BadObject(f"an event {event.type} whose object is broken: {wrong}") from wrong
+
+
+def _check_object(event: ProviderEvent) -> None:
+    due = _OBJECT.get(event.type.partition(".")[0]) if event.type.count(".") == 1 else None
+    actual = event.object.get("object", due)
+    if due and actual != due:
+        found = f"a {actual[:_SHOWN_MAX]}" if isinstance(actual, str) and actual.isidentifier() else "of no known kind"
+        raise BadObject(f"an event {event.type} whose object is {found}, not a {due}")
+
+
+def _fact(event: ProviderEvent) -> Fact | None:
     thing = event.object
+    believed = knows_version(event.api_version)
     match event.type:
         case name if name.startswith(("payment_intent.", "charge.")) and event.account is not None:
             return None
-        case "payment_intent.succeeded":
+        case name if name.startswith("charge.") and not believed:
+            payment = thing.get("payment_intent")
+            return PaymentChanged(_id(thing, "payment_intent"), _group(thing)) if payment else None
+        case "payment_intent.succeeded" if believed:
+            code = currency(thing)
             return ChargeSucceeded(
-                payment_id=thing["id"],
-                charge_id=_id(thing["latest_charge"]),
-                transfer_group=thing.get("transfer_group"),
-                amount=from_stripe(thing["amount_received"], thing["currency"].upper()),
-                currency=thing["currency"].upper(),
+                payment_id=_id(thing),
+                charge_id=_id(thing, "latest_charge"),
+                transfer_group=_group(thing),
+                amount=amount(thing, "amount_received", code),
+                currency=code,
                 balance_transaction=None,
             )
         case "charge.updated" | "charge.succeeded":
             if thing.get("status") != "succeeded" or not thing.get("payment_intent"):
                 return None
-            transaction = thing.get("balance_transaction")
+            code = currency(thing)
             return ChargeSucceeded(
-                payment_id=_id(thing["payment_intent"]),
-                charge_id=thing["id"],
-                transfer_group=thing.get("transfer_group"),
-                amount=from_stripe(thing["amount"], thing["currency"].upper()),
-                currency=thing["currency"].upper(),
-                balance_transaction=_id(transaction) if transaction else None,
+                payment_id=_id(thing, "payment_intent"),
+                charge_id=_id(thing),
+                transfer_group=_group(thing),
+                amount=amount(thing, "amount", code),
+                currency=code,
+                balance_transaction=_id(thing, "balance_transaction") if thing.get("balance_transaction") else None,
             )
         case name if name.startswith("payment_intent."):
-            return PaymentChanged(thing["id"], thing.get("transfer_group"))
+            return PaymentChanged(_id(thing), _group(thing))
         case "balance.available":
             return FundsAvailable() if event.account is None else None
-        case "account.updated" | "capability.updated" | "account.external_account.updated":
-            return AccountChanged(event.account) if event.account else None
+        case (
+            "account.updated"
+            | "capability.updated"
+            | "account.external_account.updated"
+            | "account.application.deauthorized"
+        ):
+            return AccountChanged(_checked("account", event.account)) if event.account else None
         case name if name.startswith("payout.") and event.account:
-            metadata = thing.get("metadata") or {}
-            return PayoutChanged(event.account, thing["id"], metadata.get("marketbill_payout"))
+            payout = text_or_none(part(thing, "metadata"), "marketbill_payout")
+            return PayoutChanged(_checked("account", event.account), _id(thing), payout)
     return None
 
 
-def _id(reference: Any) -> str:
-    return reference if isinstance(reference, str) else reference["id"]
+def _group(thing: Json) -> str | None:
+    return text_or_none(thing, "transfer_group")
+
+
+def _id(thing: Json, name: str = "id") -> str:
+    return _checked(name, id_of(thing, name))
+
+
+def _checked(name: str, id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise ValueError(f"{name} is {id[:_SHOWN_MAX]!r}, which is no id")
+    return id

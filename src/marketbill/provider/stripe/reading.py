@@ -1,27 +1,45 @@
 """Stripe's JSON read into the port's words. Works on answers and on the snapshots in events alike."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, cast, get_args
 
-from marketbill.provider.port import (
-    INTENT_METADATA,
+from marketbill.provider.objects import (
     Account,
     AccountLink,
     Balance,
     BalanceTransaction,
     CapabilityState,
     Charge,
+    ChargeStatus,
     Decline,
+    FundsStatus,
     NextAction,
     PaymentMethod,
     PaymentState,
+    PaymentStatus,
     Payout,
+    PayoutStatus,
     ProviderEvent,
     Requirements,
     Transfer,
 )
-from marketbill.provider.stripe.units import from_stripe
+from marketbill.provider.port import INTENT_METADATA
+from marketbill.provider.stripe.fields import (
+    amount,
+    currency,
+    id_of,
+    id_or_none,
+    instant,
+    instant_or_none,
+    one_of,
+    part,
+    parts,
+    text,
+    text_or_none,
+    texts,
+    whole,
+)
 
 Json = Mapping[str, Any]
 
@@ -41,159 +59,172 @@ _V2_CAPABILITY = {
 
 def account(data: Json) -> Account:
     """A v1 account."""
-    asked = data.get("requirements") or {}
+    asked = part(data, "requirements")
+    may_transfer = text_or_none(part(data, "capabilities"), "transfers") or "unrequested"
     return Account(
-        id=data["id"],
-        may_transfer=_V1_CAPABILITY.get(
-            (data.get("capabilities") or {}).get("transfers", "unrequested"), CapabilityState.RESTRICTED
-        ),
-        may_pay_out=bool(data.get("payouts_enabled")),
+        id=id_of(data),
+        may_transfer=_V1_CAPABILITY.get(may_transfer, CapabilityState.RESTRICTED),
+        may_pay_out=data.get("payouts_enabled") is True,
         requirements=Requirements(
-            currently_due=tuple(asked.get("currently_due") or ()),
-            past_due=tuple(asked.get("past_due") or ()),
-            pending_verification=tuple(asked.get("pending_verification") or ()),
-            disabled_reason=asked.get("disabled_reason"),
-            due_by=_instant_or_none(asked.get("current_deadline")),
+            currently_due=texts(asked, "currently_due"),
+            past_due=texts(asked, "past_due"),
+            pending_verification=texts(asked, "pending_verification"),
+            disabled_reason=text_or_none(asked, "disabled_reason"),
+            due_by=instant_or_none(asked, "current_deadline"),
         ),
     )
 
 
 def account_v2(data: Json) -> Account:
     """A v2 account, asked for with its recipient configuration and requirements."""
-    recipient = (data.get("configuration") or {}).get("recipient") or {}
-    balance = (recipient.get("capabilities") or {}).get("stripe_balance") or {}
-    transfers = (balance.get("stripe_transfers") or {}).get("status")
+    recipient = part(part(data, "configuration"), "recipient")
+    balance = part(part(recipient, "capabilities"), "stripe_balance")
+    transfers = text_or_none(part(balance, "stripe_transfers"), "status")
     return Account(
-        id=data["id"],
+        id=id_of(data),
         may_transfer=_V2_CAPABILITY.get(transfers, CapabilityState.RESTRICTED)
         if transfers
         else CapabilityState.UNREQUESTED,
-        may_pay_out=(balance.get("payouts") or {}).get("status") == "active",
-        requirements=_requirements_v2(data.get("requirements") or {}),
+        may_pay_out=part(balance, "payouts").get("status") == "active",
+        requirements=_requirements_v2(part(data, "requirements")),
     )
 
 
+def account_of_seller(data: Json) -> tuple[str, str | None]:
+    """The id of a v1 account, and the seller of ours that its metadata names."""
+    return id_of(data), text_or_none(part(data, "metadata"), "marketbill_seller")
+
+
+def customer_of_buyer(data: Json) -> tuple[str, str | None]:
+    """The id of a customer, and the buyer of ours that its metadata names."""
+    return id_of(data), text_or_none(part(data, "metadata"), "marketbill_buyer")
+
+
 def account_link(data: Json) -> AccountLink:
-    return AccountLink(url=data["url"], expires_at=_instant(data["expires_at"]))
+    return AccountLink(url=text(data, "url"), expires_at=instant(data, "expires_at"))
 
 
 def payment_method(data: Json) -> PaymentMethod:
-    card = data.get("card") or {}
-    detail = card or data.get(data["type"]) or {}
+    kind = text(data, "type")
+    card = part(data, "card")
+    detail = card or part(data, kind)
     return PaymentMethod(
-        id=data["id"],
-        kind=data["type"],
-        brand=card.get("brand"),
-        last4=detail.get("last4"),
-        exp_month=card.get("exp_month"),
-        exp_year=card.get("exp_year"),
+        id=id_of(data),
+        kind=kind,
+        brand=text_or_none(card, "brand"),
+        last4=text_or_none(detail, "last4"),
+        exp_month=None if card.get("exp_month") is None else whole(card, "exp_month"),
+        exp_year=None if card.get("exp_year") is None else whole(card, "exp_year"),
     )
 
 
 def payment(data: Json) -> PaymentState:
-    currency = data["currency"].upper()
+    code = currency(data)
     return PaymentState(
-        id=data["id"],
-        status=data["status"],
-        amount=from_stripe(data["amount"], currency),
-        currency=currency,
-        charge_id=_id(data.get("latest_charge")),
-        client_secret=data.get("client_secret"),
-        next_action=_next_action(data.get("next_action")),
-        decline=_decline(data.get("last_payment_error")),
+        id=id_of(data),
+        status=cast(PaymentStatus, one_of(data, "status", get_args(PaymentStatus))),
+        amount=amount(data, "amount", code),
+        currency=code,
+        charge_id=id_or_none(data, "latest_charge"),
+        client_secret=text_or_none(data, "client_secret"),
+        next_action=_next_action(part(data, "next_action")),
+        decline=_decline(part(data, "last_payment_error")),
         intent_id=_intent_id(data),
-        transfer_group=data.get("transfer_group"),
+        transfer_group=text_or_none(data, "transfer_group"),
     )
 
 
 def charge(data: Json) -> Charge:
     """`balance_transaction` is read only when it was expanded."""
-    currency = data["currency"].upper()
+    code = currency(data)
     settled = data.get("balance_transaction")
     return Charge(
-        id=data["id"],
-        amount=from_stripe(data["amount"], currency),
-        currency=currency,
-        status=data["status"],
-        payment_id=_id(data.get("payment_intent")),
+        id=id_of(data),
+        amount=amount(data, "amount", code),
+        currency=code,
+        status=cast(ChargeStatus, one_of(data, "status", get_args(ChargeStatus))),
+        payment_id=id_or_none(data, "payment_intent"),
         balance_transaction=balance_transaction(settled) if isinstance(settled, Mapping) else None,
     )
 
 
 def balance_transaction(data: Json) -> BalanceTransaction:
-    currency = data["currency"].upper()
+    code = currency(data)
     return BalanceTransaction(
-        id=data["id"],
-        type=data["type"],
-        amount=from_stripe(data["amount"], currency),
-        fee=from_stripe(data["fee"], currency),
-        net=from_stripe(data["net"], currency),
-        currency=currency,
-        status=data["status"],
-        available_on=_instant(data["available_on"]),
-        source=_id(data.get("source")),
+        id=id_of(data),
+        type=text(data, "type"),
+        amount=amount(data, "amount", code),
+        fee=amount(data, "fee", code),
+        net=amount(data, "net", code),
+        currency=code,
+        status=cast(FundsStatus, one_of(data, "status", get_args(FundsStatus))),
+        available_on=instant(data, "available_on"),
+        source=id_or_none(data, "source"),
     )
 
 
 def transfer(data: Json) -> Transfer:
-    currency = data["currency"].upper()
+    code = currency(data)
     return Transfer(
-        id=data["id"],
-        amount=from_stripe(data["amount"], currency),
-        currency=currency,
-        destination=_id(data["destination"]) or "",
-        destination_payment=_id(data.get("destination_payment")),
-        created=_instant(data["created"]),
+        id=id_of(data),
+        amount=amount(data, "amount", code),
+        currency=code,
+        destination=id_of(data, "destination"),
+        destination_payment=id_or_none(data, "destination_payment"),
+        created=instant(data, "created"),
         intent_id=_intent_id(data),
-        transfer_group=data.get("transfer_group"),
+        transfer_group=text_or_none(data, "transfer_group"),
     )
 
 
 def payout(data: Json) -> Payout:
-    currency = data["currency"].upper()
+    code = currency(data)
     return Payout(
-        id=data["id"],
-        status=data["status"],
-        amount=from_stripe(data["amount"], currency),
-        currency=currency,
-        arrival_date=_instant(data["arrival_date"]),
-        failure_code=data.get("failure_code"),
+        id=id_of(data),
+        status=cast(PayoutStatus, one_of(data, "status", get_args(PayoutStatus))),
+        amount=amount(data, "amount", code),
+        currency=code,
+        arrival_date=instant(data, "arrival_date"),
+        failure_code=text_or_none(data, "failure_code"),
         intent_id=_intent_id(data),
     )
 
 
 def balances(data: Json) -> list[Balance]:
+    """By currency; both lists must be there, for an account without money has them too."""
     amounts: dict[str, dict[str, int]] = {}
     for state in ("pending", "available"):
-        for part in data.get(state) or ():
-            currency = part["currency"].upper()
-            held = amounts.setdefault(currency, {"pending": 0, "available": 0})
-            held[state] += from_stripe(part["amount"], currency)
-    return [Balance(currency, **held) for currency, held in sorted(amounts.items())]
+        if state not in data:
+            raise KeyError(state)
+        for held in parts(data, state):
+            code = text(held, "currency").upper()
+            amounts.setdefault(code, {"pending": 0, "available": 0})[state] += amount(held, "amount", code)
+    return [Balance(code, **held) for code, held in sorted(amounts.items())]
 
 
 def event(data: Json) -> ProviderEvent:
     return ProviderEvent(
-        id=data["id"],
-        type=data["type"],
+        id=id_of(data),
+        type=text(data, "type"),
         account=data.get("account"),
-        created=_instant(data["created"]),
+        created=instant(data, "created"),
         livemode=bool(data.get("livemode")),
         object=dict(data["data"]["object"]),
         previous=data["data"].get("previous_attributes"),
+        api_version=data.get("api_version"),
     )
 
 
 def _requirements_v2(data: Json) -> Requirements:
     found: dict[str, list[str]] = {"currently_due": [], "past_due": [], "pending_verification": []}
-    for entry in data.get("entries") or ():
+    for entry in parts(data, "entries"):
         if entry.get("awaiting_action_from") == "stripe":
-            found["pending_verification"].append(entry["description"])
+            found["pending_verification"].append(text(entry, "description"))
         else:
-            due = (entry.get("minimum_deadline") or {}).get("status")
+            due = text_or_none(part(entry, "minimum_deadline"), "status")
             if due in found:
-                found[due].append(entry["description"])
-    soonest = ((data.get("summary") or {}).get("minimum_deadline") or {}).get("time")
+                found[due].append(text(entry, "description"))
+    soonest = text_or_none(part(part(data, "summary"), "minimum_deadline"), "time")
     return Requirements(
         **{name: tuple(fields) for name, fields in found.items()},
         disabled_reason="requirements.past_due" if found["past_due"] else None,
@@ -201,34 +232,21 @@ def _requirements_v2(data: Json) -> Requirements:
     )
 
 
-def _next_action(data: Json | None) -> NextAction | None:
+def _next_action(data: Json) -> NextAction | None:
     if not data:
         return None
-    return NextAction(kind=data["type"], redirect_url=(data.get("redirect_to_url") or {}).get("url"))
+    return NextAction(kind=text(data, "type"), redirect_url=text_or_none(part(data, "redirect_to_url"), "url"))
 
 
-def _decline(data: Json | None) -> Decline | None:
+def _decline(data: Json) -> Decline | None:
     if not data:
         return None
     return Decline(
-        code=data.get("decline_code") or data.get("code") or "generic_decline",
-        advice=data.get("advice_code"),
-        message=data.get("message") or "The payment was declined.",
+        code=text_or_none(data, "decline_code") or text_or_none(data, "code") or "generic_decline",
+        advice=text_or_none(data, "advice_code"),
+        message=text_or_none(data, "message") or "The payment was declined.",
     )
 
 
 def _intent_id(data: Json) -> str | None:
-    return (data.get("metadata") or {}).get(INTENT_METADATA)
-
-
-def _id(value: Any) -> str | None:
-    """The id of an object that may be expanded."""
-    return value.get("id") if isinstance(value, Mapping) else value
-
-
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _instant_or_none(seconds: int | None) -> datetime | None:
-    return None if seconds is None else _instant(seconds)
+    return text_or_none(part(data, "metadata"), INTENT_METADATA)

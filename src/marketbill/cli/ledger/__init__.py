@@ -1,0 +1,1 @@
+"""The commands of the books: a file for each."""

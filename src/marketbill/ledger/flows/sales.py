@@ -1,0 +1,163 @@
+"""From the buyer's payment to the seller's bank: sales, transfers, payouts."""
+
+from marketbill.ledger import chart
+from marketbill.ledger.flows.template import ANY, AT_MOST_ONCE, ONE_OR_MORE, Area, Leg, Template, legs_from, legs_to
+
+SALE = (
+    Template(
+        "charge",
+        Area.SALE,
+        "A buyer's payment succeeded: the money is on its way at the provider, and owed to the sellers.",
+        ("payment",),
+        (
+            Leg(chart.PSP_PENDING, chart.SELLER_PENDING, "gross of a seller", ANY),
+            Leg(chart.PSP_PENDING, chart.UNASSIGNED, "gross of no seller yet", AT_MOST_ONCE),
+            Leg(chart.BUYER_CREDIT, chart.SELLER_PENDING, "paid with the buyer's credit", ANY),
+        ),
+    ),
+    Template(
+        "promo",
+        Area.SALE,
+        "The platform pays a discount, or its part of one, so that the sellers are settled on more than was charged.",
+        ("payment",),
+        (Leg(chart.PROMO, chart.SELLER_PENDING, "the platform's part of the discount", ONE_OR_MORE),),
+    ),
+    Template(
+        "assignment",
+        Area.SALE,
+        "It became known whose sale a payment was.",
+        ("payment",),
+        (Leg(chart.UNASSIGNED, chart.SELLER_PENDING, "gross of a seller", ONE_OR_MORE),),
+    ),
+    Template(
+        "psp-fee",
+        Area.SALE,
+        "The provider told what it kept of the charge.",
+        ("payment",),
+        (Leg(chart.PSP_FEE, chart.PSP_PENDING, "provider fee"),),
+    ),
+    Template(
+        "split",
+        Area.SALE,
+        "With the charge: the platform's fees, the tax on them, and tax that the platform owes on the sale leave the"
+        " sellers' share.",
+        ("payment",),
+        legs_from(chart.PLATFORM_FEE, (chart.SELLER_PENDING, "platform fee"))
+        + legs_from(chart.OWN_FEE, (chart.SELLER_PENDING, "a further fee"))
+        + legs_from(chart.OUTPUT_VAT, (chart.SELLER_PENDING, "tax on the fees"))
+        + legs_from(chart.DEEMED_TAX, (chart.SELLER_PENDING, "tax on the sale that the platform owes")),
+    ),
+    Template(
+        "funds-available",
+        Area.SALE,
+        "The provider made money available that was pending.",
+        ("payment", "topup"),
+        (Leg(chart.PSP_AVAILABLE, chart.PSP_PENDING, "net of the provider's fee"),),
+    ),
+    Template(
+        "release",
+        Area.SALE,
+        "The hold of a sale is over (delivered, or its days have passed) and its funds are available.",
+        ("payment",),
+        (Leg(chart.SELLER_PENDING, chart.SELLER_PAYABLE, "what the seller earned", ONE_OR_MORE),),
+    ),
+    Template(
+        "withholding",
+        Area.SALE,
+        "A law makes the platform keep tax from what it pays a seller.",
+        ("payment",),
+        (Leg(chart.SELLER_PAYABLE, chart.WITHHELD_TAX, "tax withheld", ONE_OR_MORE),),
+    ),
+)
+
+PAYOUT = (
+    Template(
+        "float",
+        Area.PAYOUT,
+        "The platform topped up its balance at the provider from its bank.",
+        ("topup",),
+        (Leg(chart.PSP_AVAILABLE, chart.BANK, "float"),),
+    ),
+    Template(
+        "transfer",
+        Area.PAYOUT,
+        "What is payable went to the seller's account at the provider; custody follows it there.",
+        ("transfer",),
+        (
+            Leg(chart.SELLER_PAYABLE, chart.PSP_AVAILABLE, "transferred"),
+            Leg(chart.CUSTODY_AVAILABLE, chart.CUSTODY_OWED, "transferred"),
+        ),
+    ),
+    Template(
+        "transfer-reversal",
+        Area.PAYOUT,
+        "A transfer was taken back in whole or part: to pay a refund or a lost dispute, or to transfer it to another"
+        " account of the seller.",
+        ("transfer",),
+        (
+            Leg(chart.PSP_AVAILABLE, chart.SELLER_PAYABLE, "reversed"),
+            Leg(chart.CUSTODY_OWED, chart.CUSTODY_AVAILABLE, "reversed"),
+        ),
+    ),
+    Template(
+        "custody",
+        Area.PAYOUT,
+        "The seller's account at the provider moved otherwise than by a transfer or payout of ours.",
+        ("transfer", "payout", "seller"),
+        (
+            Leg(chart.CUSTODY_AVAILABLE, chart.CUSTODY_OWED, "came in", AT_MOST_ONCE),
+            Leg(chart.CUSTODY_OWED, chart.CUSTODY_AVAILABLE, "went out", AT_MOST_ONCE),
+        ),
+    ),
+    Template(
+        "payout-created",
+        Area.PAYOUT,
+        "A payout to a seller's bank was asked for; its money is claimed before the provider is asked.",
+        ("payout",),
+        (Leg(chart.CUSTODY_IN_TRANSIT, chart.CUSTODY_AVAILABLE, "payout"),),
+    ),
+    Template(
+        "payout-paid",
+        Area.PAYOUT,
+        "The payout reached the seller's bank.",
+        ("payout",),
+        (Leg(chart.CUSTODY_OWED, chart.CUSTODY_IN_TRANSIT, "payout"),),
+    ),
+    Template(
+        "payout-failed",
+        Area.PAYOUT,
+        "The payout came back: before it was paid, or after (a bank's return).",
+        ("payout",),
+        (
+            Leg(chart.CUSTODY_AVAILABLE, chart.CUSTODY_IN_TRANSIT, "payout not paid", AT_MOST_ONCE),
+            Leg(chart.CUSTODY_AVAILABLE, chart.CUSTODY_OWED, "payout returned", AT_MOST_ONCE),
+        ),
+    ),
+    Template(
+        "payout-reclaimed",
+        Area.PAYOUT,
+        "A payout that was held for failed was made after all.",
+        ("payout",),
+        (Leg(chart.CUSTODY_IN_TRANSIT, chart.CUSTODY_AVAILABLE, "payout"),),
+    ),
+    Template(
+        "platform-payout",
+        Area.PAYOUT,
+        "The platform's own payout: its balance at the provider went to its bank.",
+        ("payout",),
+        (Leg(chart.BANK, chart.PSP_AVAILABLE, "payout"),),
+    ),
+    Template(
+        "recharge",
+        Area.PAYOUT,
+        "A seller was charged for a service (an instant payout) or for a cost of the provider's, with tax.",
+        ("payout", "dispute", "seller"),
+        legs_to(
+            chart.SELLER_PAYABLE,
+            (chart.OWN_FEE, "fee for the service"),
+            (chart.DISPUTE_RECHARGE, "dispute fee"),
+            (chart.PSP_FEE, "provider's cost passed on"),
+            (chart.OUTPUT_VAT, "tax on it"),
+        ),
+    ),
+)

@@ -1,0 +1,31 @@
+"""The kinds of requests to the provider: what each is for, and which job sends it."""
+
+from dataclasses import dataclass
+
+CREATE_ACCOUNT = "create_account"
+CREATE_PAYMENT = "create_payment"
+CANCEL_PAYMENT = "cancel_payment"
+CREATE_TRANSFER = "create_transfer"
+CREATE_PAYOUT = "create_payout"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKind:
+    """`subject` is the kind of public id of what the request is for; `job` sends, looks up and ends what is due."""
+
+    subject: str
+    job: str
+
+
+KINDS = {
+    CREATE_ACCOUNT: RequestKind("seller", "keep_up_sellers"),
+    CREATE_PAYMENT: RequestKind("payment", "resolve_payments"),
+    CANCEL_PAYMENT: RequestKind("payment", "resolve_payments"),
+    CREATE_TRANSFER: RequestKind("transfer", "execute_transfers"),
+    CREATE_PAYOUT: RequestKind("payout", "execute_payouts"),
+}
+
+
+def kinds_of(job: str) -> list[str]:
+    """The kinds that a job sends."""
+    return [kind for kind, request in KINDS.items() if request.job == job]

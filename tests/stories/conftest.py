@@ -1,0 +1,5 @@
+"""Stories that go through everything."""
+
+from tests.market.fixtures import machine, market
+
+__all__ = ["machine", "market"]
