@@ -20,10 +20,10 @@ from marketbill.rules.basket import (
     TextTooLong,
     TooManyLines,
 )
-from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise
 from marketbill.rules.split import Terms, split
-from marketbill.rules.tax import PlatformTax, SellerTax
+from marketbill.rules.tax.parties import PlatformTax, SellerTax
 from marketbill.text import TextUnusable
 
 GOOD = BasketLine(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from marketbill.errors import InvalidInput
 from marketbill.money import AmountTooLarge, UnknownCurrency, round_ratio
-from marketbill.rules.fees import (
+from marketbill.rules.fees.rule import (
     ChargedLine,
     FeeBase,
     FeeRule,
@@ -21,7 +21,7 @@ from marketbill.rules.fees import (
     largest_fee,
 )
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise, rate_parts
-from marketbill.rules.tax import tax_on_top
+from marketbill.rules.tax.arithmetic import tax_on_top
 
 LINES = [
     ChargedLine(id="A", seller_id="anna", quantity=1, gross=4999),

@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 
 from marketbill.rules.basket import Basket, BasketLine
-from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedFeeMissing, FixedScope
+from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedFeeMissing, FixedScope
 from marketbill.rules.plan import FEE_BOUNDED, Totals
 from marketbill.rules.split import SellerTermsMissing, Terms, split
-from marketbill.rules.tax import PlatformTax, SellerTax
+from marketbill.rules.tax.parties import PlatformTax, SellerTax
 
 SELLERS = {
     "A": SellerTax(country="NL", vat_number_valid=True),

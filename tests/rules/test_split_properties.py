@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from marketbill.money import round_half_away
 from marketbill.rules.basket import Basket, BasketLine
-from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope
 from marketbill.rules.plan import FEE_BOUNDED
 from marketbill.rules.split import Terms, split
-from marketbill.rules.tax import PlatformTax, SellerTax
+from marketbill.rules.tax.parties import PlatformTax, SellerTax
 
 SELLER_IDS = ("anna", "ben", "chris", "dora")
 COUNTRIES = ("NL", "DE", "FR", "GB", "US", "GR")

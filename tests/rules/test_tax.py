@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from marketbill.money import round_ratio
 from marketbill.rules.countries import COUNTRIES, EU_MEMBERS, UnknownCountry
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise, rate_parts
-from marketbill.rules.tax import PlatformTax, SellerTax, fee_tax, tax_on_top, tax_within, vat_number_valid
+from marketbill.rules.tax.arithmetic import tax_on_top, tax_within
+from marketbill.rules.tax.fee_tax import fee_tax
+from marketbill.rules.tax.parties import PlatformTax, SellerTax
+from marketbill.rules.tax.vat_number import vat_number_valid
 
 NL = PlatformTax(country="NL", rate=Decimal(21))
 GB = PlatformTax(country="GB", rate=Decimal(20))

@@ -63,9 +63,24 @@ payment = Table(
     Column("released_at", Instant),
     Column("transfers_planned_at", Instant),
     Column("trace", JSONB, nullable=False),
+    Column("channel", Text, nullable=False, server_default=""),
+    Column("method", Text, nullable=False, server_default=""),
+    Column("promo", BigInteger, nullable=False, server_default="0"),
+    Column("buyer_fee", BigInteger, nullable=False, server_default="0"),
+    Column("buyer_fee_tax", BigInteger, nullable=False, server_default="0"),
+    Column("deemed_tax", BigInteger, nullable=False, server_default="0"),
+    Column("withheld", BigInteger, nullable=False, server_default="0"),
+    Column("processor_fee", BigInteger, nullable=False, server_default="0"),
+    Column("buyer_legs", JSONB, nullable=False, server_default="{}"),
+    Column("settlement_currency", Currency),
+    Column("settlement_gross", BigInteger),
+    Column("settlement_rate", JSONB),
 )
 """Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
-delivered (by the platform's word), released (to the sellers), and planned as transfers."""
+delivered (by the platform's word), released (to the sellers), and planned as transfers.
+
+`gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax + deemed_tax
++ withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts it funds."""
 
 payment_line = Table(
     "payment_line",
@@ -88,6 +103,18 @@ payment_line = Table(
     Column("fee", BigInteger, nullable=False),
     Column("fee_tax", BigInteger, nullable=False),
     Column("seller_net", BigInteger, nullable=False),
+    Column("product", Text, nullable=False, server_default=""),
+    Column("tax_category", Text, nullable=False, server_default=""),
+    Column("shipping", BigInteger, nullable=False, server_default="0"),
+    Column("shipping_tax", BigInteger, nullable=False, server_default="0"),
+    Column("discount", BigInteger, nullable=False, server_default="0"),
+    Column("promo", BigInteger, nullable=False, server_default="0"),
+    Column("buyer_fee", BigInteger, nullable=False, server_default="0"),
+    Column("buyer_fee_tax", BigInteger, nullable=False, server_default="0"),
+    Column("deemed_tax", BigInteger, nullable=False, server_default="0"),
+    Column("withheld", BigInteger, nullable=False, server_default="0"),
+    Column("processor_fee", BigInteger, nullable=False, server_default="0"),
+    Column("passed_on", BigInteger, nullable=False, server_default="0"),
 )
 
 payment_share = Table(
@@ -102,5 +129,16 @@ payment_share = Table(
     Column("fee_tax", BigInteger, nullable=False),
     Column("seller_net", BigInteger, nullable=False),
     Column("fee_tax_rule", Text, nullable=False),
+    Column("promo", BigInteger, nullable=False, server_default="0"),
+    Column("deemed_tax", BigInteger, nullable=False, server_default="0"),
+    Column("withheld", BigInteger, nullable=False, server_default="0"),
+    Column("processor_fee", BigInteger, nullable=False, server_default="0"),
+    Column("received", BigInteger, nullable=False, server_default="0"),
+    Column("passed_on", BigInteger, nullable=False, server_default="0"),
+    Column("legs", JSONB, nullable=False, server_default="{}"),
+    Column("settled_net", BigInteger),
 )
-"""What one seller has in a payment: gross = seller_net + fee + fee_tax."""
+"""What one seller has in a payment: gross + received = seller_net + fee + fee_tax + deemed_tax + withheld +
+processor_fee + passed_on. `received` came from other sellers' lines and `passed_on` went to others; `promo` is the part
+of `gross` that the platform pays. `legs` tells where each amount is booked (`rules.plan.Legs`), `settled_net` is the
+net in the payment's settlement currency, where that is another one."""

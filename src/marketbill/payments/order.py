@@ -20,7 +20,7 @@ from marketbill.provider.stripe.units import to_stripe_charge
 from marketbill.rules.basket import LINES_MAX, Basket, BasketEmpty, BasketLine, TooManyLines
 from marketbill.rules.plan import SplitPlan
 from marketbill.rules.split import Terms, split
-from marketbill.rules.tax import PlatformTax
+from marketbill.rules.tax.parties import PlatformTax
 from marketbill.sellers import seller as sellers
 from marketbill.text import check_usable
 

@@ -15,7 +15,7 @@ from marketbill.ids import new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import fee_rule as table
 from marketbill.platforms.model import platform
-from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope
 from marketbill.services import Services
 
 VERSIONS_MAX = 1000

@@ -16,7 +16,7 @@ from marketbill.money import exponent
 from marketbill.platforms import fee_rule, keys
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import platform as table
-from marketbill.rules.tax import PlatformTax
+from marketbill.rules.tax.parties import PlatformTax
 from marketbill.services import Services
 from marketbill.text import check_usable
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from marketbill.rules.explanation import Rounding, Step, rounded_step, whole_step
-from marketbill.rules.fees import FeeBase, FeeRule, FeeTaxMode, FixedScope, FixedShare, largest_fee, percent_part
+from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope, FixedShare, largest_fee, percent_part
 from marketbill.rules.rates import WHOLE, rate_parts
-from marketbill.rules.tax import FeeTaxDecision, tax_on_top, tax_within
+from marketbill.rules.tax.arithmetic import tax_on_top, tax_within
+from marketbill.rules.tax.fee_tax import FeeTaxDecision
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from marketbill.money import bounded
 from marketbill.rules.basket import BasketLine
 from marketbill.rules.explanation import Step, rounded_step, whole_step
 from marketbill.rules.rates import rate_parts
-from marketbill.rules.tax import tax_on_top, tax_within
+from marketbill.rules.tax.arithmetic import tax_on_top, tax_within
 
 
 @dataclass(frozen=True, slots=True)

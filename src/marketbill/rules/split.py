@@ -12,10 +12,11 @@ from marketbill.money import bounded
 from marketbill.rules.basket import Basket, check_basket
 from marketbill.rules.charge import charge_line
 from marketbill.rules.explanation import whole_step
-from marketbill.rules.fees import ChargedLine, FeeRule, FixedShare, fixed_shares
+from marketbill.rules.fees.rule import ChargedLine, FeeRule, FixedShare, fixed_shares
 from marketbill.rules.plan import FEE_BOUNDED, LinePlan, SplitPlan, sum_by_seller, sum_lines
 from marketbill.rules.pricing import PricedLine, price
-from marketbill.rules.tax import FeeTaxDecision, PlatformTax, SellerTax, fee_tax
+from marketbill.rules.tax.fee_tax import FeeTaxDecision, fee_tax
+from marketbill.rules.tax.parties import PlatformTax, SellerTax
 
 
 class SellerTermsMissing(InvalidInput):

@@ -22,7 +22,8 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import SellerId, new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.prepared import prepared
-from marketbill.rules.tax import SellerTax, vat_number_valid
+from marketbill.rules.tax.parties import SellerTax
+from marketbill.rules.tax.vat_number import vat_number_valid
 from marketbill.sellers import onboarding
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services

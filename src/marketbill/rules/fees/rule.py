@@ -9,7 +9,7 @@ from marketbill.errors import InvalidInput, Path
 from marketbill.money import bounded, exponent, round_ratio
 from marketbill.rules.allocation import allocate
 from marketbill.rules.rates import WHOLE, rate_parts
-from marketbill.rules.tax import tax_on_top
+from marketbill.rules.tax.arithmetic import tax_on_top
 
 RULE_ID_LENGTH_MAX = 100
 
