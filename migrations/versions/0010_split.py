@@ -1,11 +1,11 @@
-"""A sale may have discounts that the platform funds, fees of the buyer, parts for others, taxes that the platform owes."""
+"""What a sale may also have: discounts that the platform funds, fees of the buyer, parts for others, taxes it owes."""
 
 from alembic import op
 
 revision = "0010"
 down_revision = "0009"
 
-# Everything that was sold before has none of these.
+# Everything that was sold before has none of these; the wider checks take the place of those that are dropped.
 CHANGES = """
 alter table payment add column channel text not null default '';
 alter table payment add column method text not null default '';
@@ -19,7 +19,7 @@ alter table payment add column buyer_legs jsonb not null default '{}';
 alter table payment add column settlement_currency varchar(3);
 alter table payment add column settlement_gross bigint;
 alter table payment add column settlement_rate jsonb;
--- squawk-ignore ban-drop-constraint: a wider check takes its place
+-- squawk-ignore ban-drop-constraint
 alter table payment drop constraint payment_check;
 alter table payment add constraint payment_parts_check check (gross + promo
   = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax + deemed_tax + withheld + processor_fee) not valid;
@@ -36,7 +36,7 @@ alter table payment_line add column deemed_tax bigint not null default 0;
 alter table payment_line add column withheld bigint not null default 0;
 alter table payment_line add column processor_fee bigint not null default 0;
 alter table payment_line add column passed_on bigint not null default 0;
--- squawk-ignore ban-drop-constraint: a wider check takes its place
+-- squawk-ignore ban-drop-constraint
 alter table payment_line drop constraint payment_line_check;
 alter table payment_line add constraint payment_line_parts_check check (gross = net + tax and gross
   = seller_net + fee + fee_tax + deemed_tax + withheld + processor_fee + passed_on) not valid;
@@ -49,7 +49,7 @@ alter table payment_share add column received bigint not null default 0;
 alter table payment_share add column passed_on bigint not null default 0;
 alter table payment_share add column legs jsonb not null default '{}';
 alter table payment_share add column settled_net bigint;
--- squawk-ignore ban-drop-constraint: a wider check takes its place
+-- squawk-ignore ban-drop-constraint
 alter table payment_share drop constraint payment_share_check;
 alter table payment_share add constraint payment_share_parts_check check (gross + received
   = seller_net + fee + fee_tax + deemed_tax + withheld + processor_fee + passed_on) not valid;

@@ -79,8 +79,9 @@ payment = Table(
 """Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
 delivered (by the platform's word), released (to the sellers), and planned as transfers.
 
-`gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax + deemed_tax
-+ withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts it funds."""
+`gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax +
+deemed_tax + withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts that
+it funds."""
 
 payment_line = Table(
     "payment_line",
