@@ -26,7 +26,7 @@ PARTIES = PLATFORM_READERS | SELLER
 strawberry.enum(
     Section,
     name="StatementSection",
-    description="What kind of movement a line is. SALES, FEES, FEE_TAX and PAYOUTS change the total.",
+    description="What kind of movement a line is. SALES, FEES, FEE_TAX, SALES_TAX, PARTS and PAYOUTS change the total.",
 )
 strawberry.enum(
     Bucket,

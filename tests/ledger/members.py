@@ -11,3 +11,8 @@ _OF = {"seller": ID, "dispute": ID, "country": "NL", "jurisdiction": "US-CA", "n
 
 def member(family: Family, currency: str = "EUR") -> AccountRef:
     return chart.account(family, currency, _OF[family.part.name] if family.part else None)
+
+
+def another(family: Family, currency: str = "EUR") -> AccountRef:
+    """A second account of a family that has one for each seller."""
+    return chart.account(family, currency, UUID(int=6))

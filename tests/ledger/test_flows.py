@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.members import ID, member
+from tests.ledger.members import ID, another, member
 
 from marketbill.errors import InvalidInput
 from marketbill.ids import new_id
@@ -37,7 +37,8 @@ Move = tuple[Family, Family, str, int]
 
 
 def moved(debit: Family, credit: Family, amount: int = 1, currency: str = "EUR") -> Posting:
-    return Posting(member(debit, currency), member(credit, currency), amount)
+    to = another(credit, currency) if debit is credit else member(credit, currency)
+    return Posting(member(debit, currency), to, amount)
 
 
 def entry(kind: str, *postings: Posting, source: str | None = None, **changes: Any) -> JournalEntry:

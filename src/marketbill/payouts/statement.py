@@ -48,11 +48,17 @@ LINES_MAX = 1_000
 
 
 class Section(StrEnum):
-    """What kind of movement a line is. The first three and PAYOUTS change the total; the others move it about."""
+    """What kind of movement a line is. The first five and PAYOUTS change the total; the others move it about.
+
+    SALES_TAX is tax on his sales that the platform owes in his place or keeps back by law; PARTS are parts of a sale
+    that went to another participant, or came from one.
+    """
 
     SALES = "SALES"
     FEES = "FEES"
     FEE_TAX = "FEE_TAX"
+    SALES_TAX = "SALES_TAX"
+    PARTS = "PARTS"
     RELEASES = "RELEASES"
     TRANSFERS = "TRANSFERS"
     PAYOUTS = "PAYOUTS"
@@ -180,9 +186,12 @@ _LEG = union_all(
 ).lateral("leg")
 _COUNTER = ledger_account.alias("counter")
 _SECTION = case(
-    (journal_entry.c.kind == "charge", Section.SALES),
+    (journal_entry.c.kind.in_(("charge", "promo")), Section.SALES),
     (func.starts_with(_COUNTER.c.code, "revenue:platform-fee"), Section.FEES),
-    (func.starts_with(_COUNTER.c.code, "tax:"), Section.FEE_TAX),
+    (_COUNTER.c.code == "expenses:psp-fee", Section.FEES),
+    (func.starts_with(_COUNTER.c.code, "tax:output-vat:"), Section.FEE_TAX),
+    (func.starts_with(_COUNTER.c.code, "tax:"), Section.SALES_TAX),
+    (journal_entry.c.kind == "split", Section.PARTS),
     (journal_entry.c.kind == "release", Section.RELEASES),
     (func.starts_with(journal_entry.c.kind, "transfer"), Section.TRANSFERS),
     (journal_entry.c.kind == "custody", Section.TRANSFERS),

@@ -27,18 +27,28 @@ _CORRECTED = """
 """
 # What each milestone must have booked, per payment; postings are added up once for all of them.
 _PAYMENTS = f"""
-    {_CORRECTED}, booked as (
-      select e.source_id, e.kind, sum(p.amount) as amount
+    {_CORRECTED}, moved as (
+      select e.source_id, case e.kind when 'processor-fee' then 'split' else e.kind end as kind,
+             case when e.kind = 'processor-fee' and d.code = 'expenses:psp-fee' then - p.amount else p.amount end
+             as amount
       from journal_entry e
       join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held
+      join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
       where e.platform_id = :platform and e.source_type = 'payment' and {_STANDS}
-      group by e.source_id, e.kind
+    ), booked as (
+      select source_id, kind, sum(amount) as amount from moved group by source_id, kind
+    ), passed as (
+      select s.payment_id, cast(sum(s.passed_on) as bigint) as amount from payment_share s
+      where s.platform_id = :platform and s.passed_on > 0 group by s.payment_id
     ), due as (
       select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
       from payment y
+      left join passed on passed.payment_id = y.id
       cross join lateral (values
         ('charge', case when y.booked_at is null then 0 else y.gross end),
-        ('split', case when y.booked_at is null then 0 else y.fee + y.fee_tax end),
+        ('promo', case when y.booked_at is null then 0 else y.promo end),
+        ('split', case when y.booked_at is null then 0 else
+          y.fee + y.fee_tax + y.deemed_tax + y.withheld + y.processor_fee + coalesce(passed.amount, 0) end),
         ('psp-fee', case when y.settled_at is null then 0 else y.provider_fee end),
         ('funds-available', case when y.available_at is null then 0 else greatest(y.gross - y.provider_fee, 0) end),
         ('release', case when y.released_at is null then 0 else y.seller_net end)
@@ -99,11 +109,14 @@ _DIFFERING = """
 """
 _SPLITS = text(
     """
-    select y.id, y.currency, y.gross as expected,
-           coalesce((select sum(l.seller_net + l.fee + l.fee_tax) from payment_line l
-                     where l.platform_id = :platform and l.payment_id = y.id), 0) as lines,
-           coalesce((select sum(s.seller_net + s.fee + s.fee_tax) from payment_share s
-                     where s.platform_id = :platform and s.payment_id = y.id), 0) as shares
+    select y.id, y.currency, y.gross + y.promo as expected,
+           coalesce((select sum(l.seller_net + l.fee + l.fee_tax + l.buyer_fee + l.buyer_fee_tax + l.deemed_tax
+                                + l.withheld + l.processor_fee + l.passed_on)
+                     from payment_line l where l.platform_id = :platform and l.payment_id = y.id), 0) as lines,
+           coalesce((select sum(s.seller_net + s.fee + s.fee_tax + s.deemed_tax + s.withheld + s.processor_fee
+                                + s.passed_on - s.received)
+                     from payment_share s where s.platform_id = :platform and s.payment_id = y.id), 0)
+           + y.buyer_fee + y.buyer_fee_tax as shares
     from payment y where y.platform_id = :platform
     """
 )
@@ -176,4 +189,4 @@ def _named(what: str, row: Row[Any]) -> Check:
     if row.is_corrected:
         amounts = [f"{decimal_text(int(amount), row.currency)}" for amount in (row.found, row.expected)]
         return warning(f"{what} corrected", f"{subject} {row.currency}", f"{amounts[0]} booked, {amounts[1]} happened")
-    return compared(f"{what} booked", subject, expected=row.expected, found=int(row.found), currency=row.currency)
+    return compared(f"{what} booked", subject, expected=int(row.expected), found=int(row.found), currency=row.currency)

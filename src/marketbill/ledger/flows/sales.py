@@ -13,6 +13,9 @@ SALE = (
             Leg(chart.PSP_PENDING, chart.SELLER_PENDING, "gross of a seller", ANY),
             Leg(chart.PSP_PENDING, chart.UNASSIGNED, "gross of no seller yet", AT_MOST_ONCE),
             Leg(chart.BUYER_CREDIT, chart.SELLER_PENDING, "paid with the buyer's credit", ANY),
+            Leg(chart.PSP_PENDING, chart.PLATFORM_FEE, "the buyer's fee", AT_MOST_ONCE),
+            Leg(chart.PSP_PENDING, chart.OWN_FEE, "a further fee of the buyer's", ANY),
+            Leg(chart.PSP_PENDING, chart.OUTPUT_VAT, "tax on the buyer's fees", ANY),
         ),
     ),
     Template(
@@ -39,13 +42,26 @@ SALE = (
     Template(
         "split",
         Area.SALE,
-        "With the charge: the platform's fees, the tax on them, and tax that the platform owes on the sale leave the"
-        " sellers' share.",
+        "With the charge: the platform's fees, the tax on them, tax that the platform owes on the sale or keeps back,"
+        " and others' parts leave the sellers' share.",
         ("payment",),
         legs_from(chart.PLATFORM_FEE, (chart.SELLER_PENDING, "platform fee"))
         + legs_from(chart.OWN_FEE, (chart.SELLER_PENDING, "a further fee"))
         + legs_from(chart.OUTPUT_VAT, (chart.SELLER_PENDING, "tax on the fees"))
-        + legs_from(chart.DEEMED_TAX, (chart.SELLER_PENDING, "tax on the sale that the platform owes")),
+        + legs_from(chart.DEEMED_TAX, (chart.SELLER_PENDING, "tax on the sale that the platform owes"))
+        + legs_from(chart.WITHHELD_TAX, (chart.SELLER_PENDING, "tax withheld"))
+        + legs_from(chart.PSP_FEE, (chart.SELLER_PENDING, "provider's cost passed on, as estimated"))
+        + legs_from(chart.SELLER_PENDING, (chart.SELLER_PENDING, "part of another participant")),
+    ),
+    Template(
+        "processor-fee",
+        Area.SALE,
+        "The provider told its fee, of which sellers bear a part: what was estimated at the sale is made exact.",
+        ("payment",),
+        (
+            Leg(chart.SELLER_PENDING, chart.PSP_FEE, "more than estimated", ANY),
+            Leg(chart.PSP_FEE, chart.SELLER_PENDING, "less than estimated", ANY),
+        ),
     ),
     Template(
         "funds-available",
