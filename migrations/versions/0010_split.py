@@ -9,6 +9,7 @@ down_revision = "0009"
 CHANGES = """
 alter table payment add column channel text not null default '';
 alter table payment add column method text not null default '';
+alter table payment add column ordered_at timestamptz;
 alter table payment add column promo bigint not null default 0;
 alter table payment add column buyer_fee bigint not null default 0;
 alter table payment add column buyer_fee_tax bigint not null default 0;

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from marketbill.cli.failure import CommandRefused
-from marketbill.cli.orders.file import Columns, OrderItem, check_rejects, read_orders, write_rejects
+from marketbill.cli.orders.file import USUAL_DATE, Columns, OrderItem, check_rejects, read_orders, write_rejects
 
 COLUMNS = Columns("order_id", "order_item_id", "product_id", "seller_id", "price", "freight", "currency")
 HEADER = "order_id,order_item_id,product_id,seller_id,shipping_limit_at,price,freight,currency\n"
@@ -181,3 +183,26 @@ def test_a_place_for_rejects_is_tried_and_left_as_it_was(tmp_path: Path) -> None
             check_rejects(place, source)
     with pytest.raises(CommandRefused, match="is the file to import"):
         check_rejects(source, source)
+
+
+DATED = replace(COLUMNS, date=USUAL_DATE)
+
+
+def test_an_order_has_the_earliest_date_of_its_rows(tmp_path: Path) -> None:
+    rows = ("o,1,lamp,s,2017-09-19T09:45:00,1.00,0,EUR", "o,2,rug,s,2017-09-18T23:30:00-05:00,1.00,0,EUR")
+    [order] = read_orders(written(tmp_path, *rows), DATED).orders
+    assert order.ordered_at == datetime(2017, 9, 19, 4, 30, tzinfo=UTC)
+
+
+def test_a_wrong_date_rejects_its_order(tmp_path: Path) -> None:
+    read = read_orders(written(tmp_path, "o,1,lamp,s,19.9.2017,1.00,0,EUR"), DATED)
+    assert read.orders == ()
+    [reject] = read.rejects
+    assert reject.reason.startswith("shipping_limit_at '19.9.2017' is not a date: write 2026-05-31")
+
+
+def test_the_usual_column_of_dates_may_be_missing_and_another_may_not(tmp_path: Path) -> None:
+    file = written(tmp_path, "o,1,p,s,1.00,0,EUR", header=HEADER.replace("shipping_limit_at,", ""))
+    assert read_orders(file, DATED).orders[0].ordered_at is None
+    with pytest.raises(CommandRefused, match="has no column 'bought_on'"):
+        read_orders(file, replace(COLUMNS, date="bought_on"))

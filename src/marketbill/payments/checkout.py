@@ -6,6 +6,7 @@ What the provider answers is recorded here; the books follow from its events (`s
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +42,8 @@ from marketbill.text import check_usable
 class PaymentDraft:
     """A payment as requested, with a stored method, or a provider's token, or neither (then by the client secret).
 
-    `off_session`: the buyer is not there to authenticate. `reference` is the platform's own order number.
+    `off_session`: the buyer is not there to authenticate. `reference` is the platform's own order number, `ordered_at`
+    when the buyer ordered, where that was before now.
     """
 
     currency: str
@@ -52,6 +54,7 @@ class PaymentDraft:
     reference: str | None = None
     return_url: str | None = None
     off_session: bool = False
+    ordered_at: datetime | None = None
 
     def body(self) -> dict[str, Any]:
         return {
@@ -63,6 +66,7 @@ class PaymentDraft:
             "reference": self.reference,
             "return_url": self.return_url,
             "off_session": self.off_session,
+            "ordered_at": self.ordered_at.isoformat() if self.ordered_at else None,
         }
 
 
@@ -108,11 +112,21 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
 async def _begin(
     services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft, id: PaymentId
 ) -> tuple[Row[Any], Intent, Provider]:
+    if draft.ordered_at is not None and draft.ordered_at > scope.now:
+        raise InvalidInput("The order's date lies in the future.", path=("orderedAt",), constraint="<= now")
     order = await plan_order(scope, currency=draft.currency, lines=draft.lines)
     if order.terms.secret_key is None:
         raise ProviderNotConnected
     buyer_id, method_id, method, customer = await _payer(scope, actor, draft)
-    row = await keep(scope, id, order, reference=draft.reference, buyer_id=buyer_id, method_id=method_id)
+    row = await keep(
+        scope,
+        id,
+        order,
+        reference=draft.reference,
+        buyer_id=buyer_id,
+        method_id=method_id,
+        ordered_at=draft.ordered_at,
+    )
     intent = await intents.open_intent(
         scope,
         kind=CREATE_PAYMENT,

@@ -1,5 +1,6 @@
 """Keeping a planned order: the payment, its lines and its shares, written in one statement (this is the hot path)."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,10 @@ _KEEP = prepared(
         with kept as (
           insert into payment (platform_id, id, reference, buyer_id, payment_method_id, currency, gross, tax, fee,
                                fee_tax, seller_net, fee_rule_id, hold_from, hold_days, tax_country, status, created_at,
-                               updated_at, trace)
+                               updated_at, trace, ordered_at)
           values (:platform, :payment, :reference, cast(:buyer as uuid), cast(:method as uuid), :currency, :gross, :tax,
                   :fee, :fee_tax, :seller_net, :fee_rule, :hold_from, :hold_days, :tax_country, :status, :now, :now,
-                  :trace)
+                  :trace, cast(:ordered_at as timestamptz))
           returning *
         ), lines as (
           insert into payment_line (platform_id, payment_id, id, ordinal, seller_id, description, category, quantity,
@@ -56,6 +57,7 @@ async def keep(
     reference: str | None,
     buyer_id: UUID | None,
     method_id: UUID | None,
+    ordered_at: datetime | None,
 ) -> Row[Any]:
     """Writes the order as a payment in state CREATED and gives its row."""
     plan, terms = order.plan, order.terms
@@ -80,6 +82,7 @@ async def keep(
             "status": PaymentStatus.CREATED.value,
             "now": scope.now,
             "trace": plan.to_trace(),
+            "ordered_at": ordered_at,
             "lines": _lines(order),
             "shares": _shares(order),
         },

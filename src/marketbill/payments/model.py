@@ -65,6 +65,7 @@ payment = Table(
     Column("trace", JSONB, nullable=False),
     Column("channel", Text, nullable=False, server_default=""),
     Column("method", Text, nullable=False, server_default=""),
+    Column("ordered_at", Instant),
     Column("promo", BigInteger, nullable=False, server_default="0"),
     Column("buyer_fee", BigInteger, nullable=False, server_default="0"),
     Column("buyer_fee_tax", BigInteger, nullable=False, server_default="0"),

@@ -17,7 +17,7 @@ from rich.table import Table
 from marketbill.cli import terminal
 from marketbill.cli.failure import FAILED, CommandRefused, WrongUse
 from marketbill.cli.joining import joined, platform_named
-from marketbill.cli.orders.file import Columns, OrderFile, Reject, check_rejects, read_orders, write_rejects
+from marketbill.cli.orders.file import USUAL_DATE, Columns, OrderFile, Reject, check_rejects, read_orders, write_rejects
 from marketbill.cli.orders.outcome import Outcome
 from marketbill.cli.orders.progress import Bars
 from marketbill.cli.orders.run import OrderRun, Terms
@@ -46,6 +46,9 @@ def import_orders(
     price_column: Annotated[str, _column("the item's price, in major units such as 58.90")] = "price",
     freight_column: Annotated[str, _column("the item's freight, paid on top; '' for none")] = "freight",
     currency_column: Annotated[str, _column("the currency (ISO 4217)")] = "currency",
+    date_column: Annotated[
+        str, Parameter(help="Column of when it was ordered; '' for none. The default may be missing.")
+    ] = USUAL_DATE,
     encoding: Annotated[str, Parameter(help="How the file is encoded.")] = "utf-8",
     tax_rate: Annotated[str, Parameter(help="Percentage of tax that prices and freight include.")] = "0",
     seller_country: Annotated[str | None, Parameter(help="Country of new sellers; default: the platform's.")] = None,
@@ -69,7 +72,14 @@ def import_orders(
     if not 1 <= at_once <= _AT_ONCE_MAX:
         raise WrongUse(f"--at-once is from 1 to {_AT_ONCE_MAX}")
     columns = Columns(
-        order_column, item_column, product_column, seller_column, price_column, freight_column or None, currency_column
+        order_column,
+        item_column,
+        product_column,
+        seller_column,
+        price_column,
+        freight_column or None,
+        currency_column,
+        date_column or None,
     )
     read = read_orders(file, columns, encoding=encoding)
     place = rejects or Path(f"{file.name}.rejects.csv")

@@ -5,7 +5,8 @@ An order with a bad row is rejected as a whole: a partial order would charge its
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from marketbill.cli.failure import CommandRefused
@@ -17,13 +18,15 @@ ROWS_MAX = 2_000_000
 CELL_LENGTH_MAX = 10_000
 ORDER_ROWS_MAX = 100
 ID_LENGTH_MAX = 100
+#: Read where the file has it; any other column of dates must be there when it is named.
+USUAL_DATE = "shipping_limit_at"
 _REJECT_COLUMNS = ("line", "reason")
 _OTHER_DELIMITERS = (";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the columns are called in the file; a file without freight has `freight` None."""
+    """What the columns are called in the file; a file without freight has `freight` None, one without dates `date`."""
 
     order: str
     item: str
@@ -32,9 +35,10 @@ class Columns:
     price: str
     freight: str | None
     currency: str
+    date: str | None = None
 
     def named(self) -> tuple[str, ...]:
-        names = (self.order, self.item, self.product, self.seller, self.price, self.freight, self.currency)
+        names = (self.order, self.item, self.product, self.seller, self.price, self.freight, self.currency, self.date)
         return tuple(name for name in names if name is not None)
 
 
@@ -59,10 +63,11 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class FileOrder:
-    """An order whose rows are all good."""
+    """An order whose rows are all good. `ordered_at` is the earliest date of its rows, UTC where they name no zone."""
 
     id: str
     currency: str
+    ordered_at: datetime | None
     items: tuple[OrderItem, ...]
     rows: tuple[FileRow, ...]
 
@@ -94,6 +99,7 @@ class _Draft:
     """An order while its rows are read."""
 
     currency: str = ""
+    ordered_at: datetime | None = None
     items: list[OrderItem] = field(default_factory=list)
     rows: list[FileRow] = field(default_factory=list)
     problems: dict[int, str] = field(default_factory=dict)
@@ -147,6 +153,8 @@ def _read(path: Path, file: Iterator[str], columns: Columns) -> OrderFile:
     if first is None:
         raise CommandRefused(f"{path} is empty: its first line must name the columns")
     header = tuple(name.strip() for name in first.cells)
+    if columns.date == USUAL_DATE and USUAL_DATE not in header:
+        columns = replace(columns, date=None)
     place = _places(path, header, columns)
     drafts: dict[str, _Draft] = {}
     nameless: list[Reject] = []
@@ -223,6 +231,9 @@ def _item(draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str,
             raise InvalidInput(f"{column} holds a NUL character")
         return value
 
+    if columns.date is not None:
+        date = _date(cell(columns.date), columns.date)
+        draft.ordered_at = min(draft.ordered_at or date, date)
     currency = cell(columns.currency)
     exponent(currency)
     if draft.currency and currency != draft.currency:
@@ -239,6 +250,14 @@ def _item(draft: _Draft, row: FileRow, header: tuple[str, ...], place: dict[str,
     if columns.freight is not None:
         freight = _amount(cell(columns.freight, needed=False) or "0", currency, columns.freight)
     return OrderItem(item, cell(columns.product, needed=False) or item, cell(columns.seller), price, freight)
+
+
+def _date(text: str, column: str) -> datetime:
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{column} {text!r} is not a date: write 2026-05-31 or 2026-05-31T14:30:00") from None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _amount(text: str, currency: str, column: str) -> int:
@@ -258,7 +277,7 @@ def _sorted_out(drafts: dict[str, _Draft]) -> tuple[list[FileOrder], list[Reject
         if len(draft.rows) > ORDER_ROWS_MAX:
             draft.problems[draft.rows[0].line] = f"order {id} has {len(draft.rows)} rows: at most {ORDER_ROWS_MAX}"
         if not draft.problems:
-            orders.append(FileOrder(id, draft.currency, tuple(draft.items), tuple(draft.rows)))
+            orders.append(FileOrder(id, draft.currency, draft.ordered_at, tuple(draft.items), tuple(draft.rows)))
             continue
         bad = min(draft.problems)
         for row in draft.rows:

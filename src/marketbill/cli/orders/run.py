@@ -171,6 +171,7 @@ class OrderRun:
             lines=list(self._lines(order)),
             payment_method_token=TEST_CARD,
             reference=order.id,
+            ordered_at=order.ordered_at,
             off_session=False,
         )
         try:
