@@ -92,7 +92,8 @@ class FeeRule:
     goes first, before all rules without one. `percent` has at most four decimals, and gives way to `tiers`. `fixed`,
     `minimum` and `maximum` are minor units by currency, never converted; an empty mapping means none in any currency.
     `holds_from` and `holds_until` (exclusive) limit it in time, as for a seller's exception. `based_on` names the stack
-    whose fee is the base instead of the line, for a fee on a fee.
+    whose fee is the base instead of the line, for a fee on a fee. `actual_share`, of a PROCESSOR fee: the percentage of
+    the provider's own fee that the seller bears once it is known, in place of the estimate; None: the estimate stands.
     """
 
     name: str
@@ -114,6 +115,7 @@ class FeeRule:
     holds_from: datetime | None = None
     holds_until: datetime | None = None
     based_on: str | None = None
+    actual_share: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
