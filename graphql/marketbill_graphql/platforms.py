@@ -14,6 +14,7 @@ from marketbill.ids import public_id
 from marketbill.platforms import credentials, fee_rule, platform
 from marketbill.platforms.model import provider_credential
 from marketbill.platforms.platform import PlatformDraft
+from marketbill.rules.settlement import SellerRate
 from marketbill_graphql import declare
 from marketbill_graphql.access import ANYONE, BOOTSTRAP, BUYER, OPERATOR, OPERATORS, TENANT
 from marketbill_graphql.context import Context, Info
@@ -28,6 +29,14 @@ from marketbill_graphql.scalars import CurrencyCode
 class HoldFrom(StrEnum):
     CAPTURE = "CAPTURE"
     DELIVERY = "DELIVERY"
+
+
+strawberry.enum(
+    SellerRate,
+    description="By which rate sellers get the money of a sale that was settled in another currency: the provider's,"
+    " the official middle rate of the day of the sale (the platform bears the difference), or the provider's less a"
+    " markup that the platform earns.",
+)
 
 
 @declare.output(OPERATORS)
@@ -51,6 +60,8 @@ class Platform(Node):
     fee_tax_rate: Decimal = strawberry.field(description="Percent of tax on the platform's fee, at home.")
     hold_from: HoldFrom
     hold_days: int = strawberry.field(description="Days from `holdFrom` until sellers' money is released.")
+    seller_rate: SellerRate
+    seller_rate_markup: Decimal = strawberry.field(description="Percent; above 0 for MARKUP alone.")
     version: int = strawberry.field(description="Counts changes; pass it as `expectedVersion`.")
     created_at: datetime
     updated_at: datetime
@@ -108,6 +119,10 @@ class PlatformUpdateInput:
     fee_tax_rate: Decimal | None = strawberry.UNSET
     hold_from: HoldFrom | None = strawberry.UNSET
     hold_days: int | None = strawberry.UNSET
+    seller_rate: SellerRate | None = strawberry.UNSET
+    seller_rate_markup: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="Percent of what the provider settled, for MARKUP."
+    )
     expected_version: int | None = strawberry.field(default=None, description="Refuse when it changed meanwhile.")
 
 
@@ -185,7 +200,8 @@ class PlatformCommands:
     @declare.command(OPERATOR, RefusalsAsData())
     async def platform_update(self, info: Info, input: PlatformUpdateInput) -> PlatformUpdatePayload:
         """Changes the platform's settings; new payments follow them."""
-        names = ("name", "default_currency", "fee_tax_rate", "hold_from", "hold_days")
+        names = ("name", "default_currency", "fee_tax_rate", "hold_from", "hold_days", "seller_rate")
+        names = (*names, "seller_rate_markup")
         row = await platform.change(
             info.context.services,
             info.context.actor,
@@ -216,6 +232,8 @@ def platform_of(row: Row[Any]) -> Platform:
         fee_tax_rate=plain(row.fee_tax_rate),
         hold_from=HoldFrom(row.hold_from),
         hold_days=row.hold_days,
+        seller_rate=SellerRate(row.seller_rate),
+        seller_rate_markup=plain(row.seller_rate_markup),
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,

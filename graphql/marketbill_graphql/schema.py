@@ -13,6 +13,7 @@ from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
+from marketbill_graphql.exchange_rates import ExchangeRateQueries
 from marketbill_graphql.fee_rules import FeeRule, FeeRuleCommands
 from marketbill_graphql.holds import HoldCommands, HoldQueries
 from marketbill_graphql.journal import JournalQueries, Posting
@@ -48,6 +49,7 @@ _QUERIES = (
     AccountTermsQueries,
     CorrectionQueries,
     StatementQueries,
+    ExchangeRateQueries,
 )
 _COMMANDS = (
     PlatformCommands,

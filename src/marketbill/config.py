@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=8, ge=1, le=200, description="Connections of each process")
     worker_threads: int = Field(default=8, ge=1, le=256, description="Jobs under way at once in a worker process")
     worker_processes: int = Field(default=1, ge=1, le=64, description="Worker processes of `marketbill worker`")
+    ecb_rates_url: str | None = Field(
+        default=None,
+        description="Folder of the ECB's reference rates: https://www.ecb.europa.eu/stats/eurofxref; unset, the rates"
+        " end where the installed history does",
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         min_length=16,

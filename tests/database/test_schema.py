@@ -16,8 +16,8 @@ import marketbill
 from marketbill.db import async_url, metadata
 from marketbill.embedded.provision import LOGIN_ROLE
 
-#: Tables that belong to no tenant: Alembic's own, the sandbox's clock, and the schedule.
-NO_TENANT = {"alembic_version", "test_clock", "schedule"}
+#: Tables that belong to no tenant: Alembic's own, the sandbox's clock, the schedule, and public exchange rates.
+NO_TENANT = {"alembic_version", "test_clock", "schedule", "exchange_rate"}
 ROLES = ("marketbill_app", "marketbill_system", LOGIN_ROLE)
 
 

@@ -208,6 +208,7 @@ def test_what_each_role_may_start() -> None:
         "transfers",
         "payouts",
         "statement",
+        "exchangeRate",
     }
 
 

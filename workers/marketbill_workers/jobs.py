@@ -16,6 +16,7 @@ from marketbill.payments.settle import funds_available, release_due
 from marketbill.payouts.payout import execute_payouts
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
+from marketbill.rates import refresh
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
@@ -48,6 +49,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "expire_holds": expire_holds,
 }
 PRUNE = "prune"
+REFRESH_RATES = "refresh_rates"
 #: Batches of each kind in one run.
 _PRUNE_ROUNDS_MAX = 100
 
@@ -60,6 +62,10 @@ def declare(broker: Broker, runtime: Runtime) -> None:
     @dramatiq.actor(actor_name=PRUNE, queue_name=QUEUE, broker=broker)
     async def prune() -> None:
         await prune_old(runtime.services)
+
+    @dramatiq.actor(actor_name=REFRESH_RATES, queue_name=QUEUE, broker=broker)
+    async def refresh_rates() -> None:
+        await refresh.keep_up(runtime.services.db, feed=runtime.services.settings.ecb_rates_url)
 
 
 async def prune_old(services: Services) -> None:

@@ -29,7 +29,7 @@ from marketbill.provider.kinds import kinds_of
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill.webhooks.catch_up import CATCH_UP
-from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE
+from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE, REFRESH_RATES
 
 PLATFORMS_MAX = 10_000
 #: Seconds after which the schedule's rows are made sure of again.
@@ -144,6 +144,10 @@ async def prune(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(NO_PLATFORM, PRUNE, ())])
 
 
+async def refresh_rates(scope: SystemScope, _: Slot) -> None:
+    await outbox.enqueue_for(scope, [(NO_PLATFORM, REFRESH_RATES, ())])
+
+
 async def raise_alarms(scope: SystemScope, slot: Slot) -> None:
     await alarms.look(scope, after_gap=slot.missed * _MINUTE > ALARMS_GAP)
 
@@ -154,6 +158,7 @@ SCHEDULE = (
     Scheduled(Recurring("catch_up", timedelta(minutes=10)), catch_up),
     Scheduled(Recurring("ask_returns", timedelta(hours=1)), ask_returns),
     Scheduled(Recurring("prune", timedelta(hours=1)), prune),
+    Scheduled(Recurring("refresh_rates", timedelta(hours=4)), refresh_rates),
     Scheduled(Recurring("alarms", _MINUTE), raise_alarms),
 )
 

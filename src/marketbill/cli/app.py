@@ -34,6 +34,7 @@ COMMANDS = (
     Command("verify", "marketbill.cli.books:verify", _BOOKS, "Prove the books, to the cent and to the provider."),
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
+    Command("fx", "marketbill.cli.fx:fx", _BOOKS, "Show exchange rates, and bring them up to date."),
     Command(
         "import-orders",
         "marketbill.cli.orders.command:import_orders",

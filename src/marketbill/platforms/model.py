@@ -18,6 +18,8 @@ platform = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("seller_rate", Text, nullable=False, server_default="PROVIDER"),
+    Column("seller_rate_markup", Numeric(7, 4), nullable=False, server_default="0"),
 )
 
 api_key = Table(

@@ -16,6 +16,7 @@ from marketbill.money import exponent
 from marketbill.platforms import fee_rule, keys
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import platform as table
+from marketbill.rules.settlement import SellerRate, SellerTerms
 from marketbill.rules.tax.parties import PlatformTax
 from marketbill.services import Services
 from marketbill.text import check_usable
@@ -100,7 +101,8 @@ async def change(
     changes: Mapping[str, Any],
     expected_version: int | None = None,
 ) -> Row[Any]:
-    """Changes some of name, default_currency, fee_tax_rate, hold_from and hold_days. Only new payments follow.
+    """Changes some of name, default_currency, fee_tax_rate, hold_from, hold_days, and of seller_rate with
+    seller_rate_markup. Only new payments follow; sellers' rates follow for what is settled from now on.
 
     Raises StateConflict when `expected_version` is not the current one.
     """
@@ -119,7 +121,9 @@ async def change(
                 current_state=str(row.version),
                 path=("expectedVersion",),
             )
+        changes = _with_seller_rate(changes)
         new = {**row._mapping, **changes}
+        SellerTerms(SellerRate(new["seller_rate"]), new["seller_rate_markup"])
         _check(
             new["name"], row.country, new["default_currency"], new["fee_tax_rate"], new["hold_from"], new["hold_days"]
         )
@@ -138,6 +142,18 @@ async def load(scope: Scope) -> Row[Any]:
     if row is None:
         raise NotFound("platform", public_id("platform", scope.platform))
     return row
+
+
+async def seller_terms(scope: Scope) -> SellerTerms:
+    """By which rate the platform's sellers get what is settled in another currency."""
+    row = await load(scope)
+    return SellerTerms(SellerRate(row.seller_rate), row.seller_rate_markup)
+
+
+def _with_seller_rate(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy that is chosen without a markup has none, whatever the one before had."""
+    chosen = {"seller_rate_markup": Decimal(0)} if "seller_rate" in changes else {}
+    return {**chosen, **changes}
 
 
 def own_id(actor: Actor, text: str) -> PlatformId:

@@ -7,12 +7,14 @@ that is missing. Whoever wants one of those makes it by name (`inverse`, `cross`
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from math import gcd
 
 from marketbill.errors import InvalidInput, Path
 from marketbill.money import exponent, round_ratio
+
+_SHOWN = Context(prec=10, rounding=ROUND_HALF_UP)
 
 
 class BadRate(InvalidInput):
@@ -100,6 +102,12 @@ def rate_of(base: str, quote: str, rate: Decimal, *, source: str, at: datetime) 
         raise BadRate(base, quote, "it must be a number")
     numerator, denominator = rate.as_integer_ratio()
     return ExchangeRate(base, quote, numerator, denominator, source, at)
+
+
+def decimal_of(rate: ExchangeRate) -> str:
+    """The rate as a decimal to be read, with ten significant digits where it has more. Never to be computed with."""
+    exact = Fraction(rate.numerator, rate.denominator)
+    return f"{_SHOWN.divide(Decimal(exact.numerator), Decimal(exact.denominator)):f}"
 
 
 def inverse(rate: ExchangeRate) -> ExchangeRate:
