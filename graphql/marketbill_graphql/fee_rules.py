@@ -11,7 +11,8 @@ from marketbill.errors import InvalidInput
 from marketbill.ids import parse_id, public_id
 from marketbill.platforms import fee_rule
 from marketbill.platforms.fee_rule import FeeRuleDraft
-from marketbill.rules.fees.rule import FeeBase, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeTaxMode, FixedScope
+from marketbill.rules.fees.schedule import FeeBase
 from marketbill_graphql import declare
 from marketbill_graphql.access import BUYER, OPERATOR, TENANT, access
 from marketbill_graphql.context import Context, Info

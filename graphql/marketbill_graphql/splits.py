@@ -107,16 +107,17 @@ class Split:
 def split_of(trace: dict[str, Any]) -> Split:
     """The split of a stored or fresh trace."""
     currency = trace["currency"]
+    fee_taxes = {share["seller_id"]: fee_tax_of(share) for share in trace["sellers"]}
     return Split(
         currency=CurrencyCode(currency),
         totals=amounts_of(trace["totals"], currency),
-        lines=[_line(line, currency) for line in trace["lines"]],
+        lines=[_line(line, fee_taxes[line["seller_id"]], currency) for line in trace["lines"]],
         sellers=[
-            SplitShare(trace=share, amounts=amounts_of(share, currency), fee_tax=fee_tax_of(share))
+            SplitShare(trace=share, amounts=amounts_of(share, currency), fee_tax=fee_taxes[share["seller_id"]])
             for share in trace["sellers"]
         ],
-        fee_rule_id=strawberry.ID(trace["fee_rule"]["id"]),
-        fee_rule_version=trace["fee_rule"]["version"],
+        fee_rule_id=strawberry.ID(trace["schedule"]["id"]),
+        fee_rule_version=trace["schedule"]["version"],
     )
 
 
@@ -144,14 +145,15 @@ def steps_of(line: dict[str, Any], currency: str) -> list[SplitStep]:
     ]
 
 
-def _line(line: dict[str, Any], currency: str) -> SplitLine:
+def _line(line: dict[str, Any], fee_tax: FeeTax, currency: str) -> SplitLine:
+    own = [fee for fee in line["fees"] if fee["kind"] == "PLATFORM" and fee["payer"] == "SELLER"]
     return SplitLine(
         trace=line,
         currency=currency,
         line_id=line["line_id"],
         amounts=amounts_of(line, currency),
-        fee_percent_part=amount(line["fee_percent_part"], currency),
-        fee_fixed_part=amount(line["fee_fixed_part"], currency),
-        fee_tax=fee_tax_of(line),
+        fee_percent_part=amount(sum(fee["percent_part"] for fee in own), currency),
+        fee_fixed_part=amount(sum(fee["fixed_part"] for fee in own), currency),
+        fee_tax=fee_tax,
         flags=line["flags"],
     )

@@ -28,7 +28,8 @@ from marketbill.platforms import keys
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.platform import PlatformDraft
-from marketbill.rules.fees.rule import FeeBase, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeTaxMode, FixedScope
+from marketbill.rules.fees.schedule import FeeBase
 from marketbill.sandbox.app import create_app
 from marketbill.services import Services
 from marketbill_workers.jobs import PLATFORM_JOBS

@@ -1,6 +1,7 @@
 """A basket that cannot be split is refused with a typed error that names the field."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -20,10 +21,13 @@ from marketbill.rules.basket import (
     TextTooLong,
     TooManyLines,
 )
-from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.rules.fees.schedule import FeeRule, Schedule
+from marketbill.rules.fees.terms import FeeTerms
+from marketbill.rules.plan import SplitPlan
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise
-from marketbill.rules.split import Terms, split
+from marketbill.rules.split import split
 from marketbill.rules.tax.parties import PlatformTax, SellerTax
+from marketbill.rules.tax.terms import TaxTerms
 from marketbill.text import TextUnusable
 
 GOOD = BasketLine(
@@ -36,19 +40,18 @@ GOOD = BasketLine(
     tax_rate=Decimal(21),
     tax_inclusive=True,
 )
-TERMS = Terms(
-    fee_rule=FeeRule(
-        id="standard",
-        version=1,
-        percent=Decimal(10),
-        fixed={},
-        fixed_scope=FixedScope.ORDER,
-        base=FeeBase.GROSS,
-        fee_tax_mode=FeeTaxMode.EXCLUSIVE,
-    ),
+FEES = FeeTerms(
+    Schedule(id="standard", version=1, rules=(FeeRule("commission", percent=Decimal(10)),)),
+    at=datetime(2026, 3, 1, tzinfo=UTC),
+)
+TAX = TaxTerms(
     platform=PlatformTax(country="NL", rate=Decimal(21)),
     sellers={"anna": SellerTax(country="NL", vat_number_valid=True)},
 )
+
+
+def divide(basket: Basket) -> SplitPlan:
+    return split(basket, FEES, TAX)
 
 
 def of(*lines: BasketLine, currency: str = "EUR") -> Basket:
@@ -85,7 +88,7 @@ def of(*lines: BasketLine, currency: str = "EUR") -> Basket:
 def test_a_bad_line_is_refused_by_its_field(changes: dict[str, object], error: type[InvalidInput], field: str) -> None:
     bad = replace(GOOD, **{"id": "1", **changes})
     with pytest.raises(error) as refusal:
-        split(of(GOOD, bad), TERMS)
+        divide(of(GOOD, bad))
     assert refusal.value.path == ("lines", "1", field)
     assert refusal.value.constraint
     assert "\x00" not in refusal.value.message
@@ -103,13 +106,13 @@ def test_a_bad_line_is_refused_by_its_field(changes: dict[str, object], error: t
 )
 def test_a_bad_basket_is_refused(basket: Basket, error: type[InvalidInput], path: tuple[str, ...]) -> None:
     with pytest.raises(error) as refusal:
-        split(basket, TERMS)
+        divide(basket)
     assert refusal.value.path == path
 
 
 def test_the_largest_basket_and_the_largest_amount_are_still_split() -> None:
-    full = split(of(*(replace(GOOD, id=str(n)) for n in range(LINES_MAX))), TERMS)
+    full = divide(of(*(replace(GOOD, id=str(n)) for n in range(LINES_MAX))))
     assert full.totals.gross == LINES_MAX * 100
-    huge = split(of(replace(GOOD, unit_price=10**15)), TERMS)
+    huge = divide(of(replace(GOOD, unit_price=10**15)))
     assert huge.totals.gross == 10**15
     assert huge.totals.fee == 10**14

@@ -8,18 +8,11 @@ from hypothesis import strategies as st
 
 from marketbill.errors import InvalidInput
 from marketbill.money import AmountTooLarge, UnknownCurrency, round_ratio
-from marketbill.rules.fees.rule import (
-    ChargedLine,
-    FeeBase,
-    FeeRule,
-    FeeRuleUnnamed,
-    FeeTaxMode,
-    FixedFeeMissing,
-    FixedFeeNegative,
-    FixedScope,
-    fixed_shares,
-    largest_fee,
-)
+from marketbill.rules.fees.charge import largest_fee
+from marketbill.rules.fees.fixed import ChargedLine, FixedFeeMissing, fixed_shares
+from marketbill.rules.fees.rule import FixedScope
+from marketbill.rules.fees.schedule import FeeRule, Schedule
+from marketbill.rules.fees.validity import FixedFeeNegative, RuleUnnamed, check_schedule
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise, rate_parts
 from marketbill.rules.tax.arithmetic import tax_on_top
 
@@ -32,21 +25,12 @@ LINES = [
 
 def rule(
     *,
-    id: str = "standard",
-    version: int = 1,
+    name: str = "standard",
     percent: str = "10",
     fixed: dict[str, int] | None = None,
     scope: FixedScope = FixedScope.ORDER,
 ) -> FeeRule:
-    return FeeRule(
-        id=id,
-        version=version,
-        percent=Decimal(percent),
-        fixed={"EUR": 30} if fixed is None else fixed,
-        fixed_scope=scope,
-        base=FeeBase.GROSS,
-        fee_tax_mode=FeeTaxMode.EXCLUSIVE,
-    )
+    return FeeRule(name, percent=Decimal(percent), fixed={"EUR": 30} if fixed is None else fixed, fixed_scope=scope)
 
 
 @pytest.mark.parametrize(
@@ -59,24 +43,25 @@ def rule(
     ],
 )
 def test_thirty_cents_by_scope(scope: FixedScope, shares: dict[str, int]) -> None:
-    found = fixed_shares(rule(scope=scope), currency="EUR", lines=LINES)
+    found = fixed_shares(rule(scope=scope), reference="fee:1@1/standard", currency="EUR", lines=LINES)
     assert {id: share.amount for id, share in found.items()} == shares
 
 
 def test_a_currency_without_a_fixed_amount_is_refused_and_not_converted() -> None:
     with pytest.raises(FixedFeeMissing) as refusal:
-        fixed_shares(rule(fixed={"EUR": 30, "USD": 35}), currency="JPY", lines=LINES)
+        fixed_shares(rule(fixed={"EUR": 30, "USD": 35}), reference="fee:1@1/standard", currency="JPY", lines=LINES)
     assert refusal.value.path == ("currency",)
-    assert (refusal.value.rule, refusal.value.currency) == ("fee:standard@1", "JPY")
+    assert (refusal.value.rule, refusal.value.currency) == ("fee:1@1/standard", "JPY")
 
 
 def test_a_rule_without_any_fixed_amount_has_no_fixed_part_in_every_currency() -> None:
-    found = fixed_shares(rule(fixed={}), currency="JPY", lines=LINES)
+    found = fixed_shares(rule(fixed={}), reference="fee:1@1/standard", currency="JPY", lines=LINES)
     assert [share.amount for share in found.values()] == [0, 0, 0]
 
 
 def test_a_fixed_amount_of_zero_is_an_amount() -> None:
-    assert rule(fixed={"EUR": 30, "JPY": 0}).fixed_amount("JPY") == 0
+    found = fixed_shares(rule(fixed={"EUR": 30, "JPY": 0}), reference="fee:1@1/standard", currency="JPY", lines=LINES)
+    assert [share.amount for share in found.values()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -89,17 +74,16 @@ def test_a_fixed_amount_of_zero_is_an_amount() -> None:
         ({"fixed": {"EUR": -1}}, FixedFeeNegative, ("fixed", "EUR")),
         ({"fixed": {"EUR": 10**15 + 1}}, AmountTooLarge, ("fixed", "EUR")),
         ({"fixed": {"EUR": 30, "XXX": 1}}, UnknownCurrency, ("fixed", "XXX")),
-        ({"id": ""}, FeeRuleUnnamed, ("id",)),
-        ({"id": "x" * 101}, FeeRuleUnnamed, ("id",)),
-        ({"version": 0}, FeeRuleUnnamed, ("version",)),
+        ({"name": ""}, RuleUnnamed, ("name",)),
+        ({"name": "x" * 101}, RuleUnnamed, ("name",)),
     ],
 )
-def test_a_rule_that_cannot_be_charged_is_refused_when_it_is_made(
+def test_a_rule_that_cannot_be_charged_is_refused(
     changes: dict[str, object], error: type[InvalidInput], path: tuple[str, ...]
 ) -> None:
     with pytest.raises(error) as refusal:
-        rule(**changes)  # pyright: ignore[reportArgumentType]
-    assert refusal.value.path == path
+        check_schedule(Schedule("fee_1", 1, (rule(**changes),)))  # pyright: ignore[reportArgumentType]
+    assert refusal.value.path == ("rules", "0", *path)
 
 
 @pytest.mark.parametrize(

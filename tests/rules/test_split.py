@@ -1,14 +1,20 @@
 """The split of a sale, by hand: every number here was computed on paper from the rule it names."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from marketbill.rules.basket import Basket, BasketLine
-from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedFeeMissing, FixedScope
-from marketbill.rules.plan import FEE_BOUNDED, Totals
-from marketbill.rules.split import SellerTermsMissing, Terms, split
+from marketbill.rules.fees.fixed import FixedFeeMissing
+from marketbill.rules.fees.rule import FeeTaxMode, FixedScope
+from marketbill.rules.fees.schedule import FeeBase, FeeRule, Schedule
+from marketbill.rules.fees.terms import FeeTerms
+from marketbill.rules.plan import FEE_BOUNDED, SplitPlan, Totals
+from marketbill.rules.split import SellerTermsMissing
+from marketbill.rules.split import split as pure_split
 from marketbill.rules.tax.parties import PlatformTax, SellerTax
+from marketbill.rules.tax.terms import TaxTerms
 
 SELLERS = {
     "A": SellerTax(country="NL", vat_number_valid=True),
@@ -44,19 +50,26 @@ def terms(
     scope: FixedScope = FixedScope.ORDER,
     base: FeeBase = FeeBase.GROSS,
     mode: FeeTaxMode = FeeTaxMode.EXCLUSIVE,
-) -> Terms:
+) -> FeeTerms:
     rule = FeeRule(
-        id="standard",
-        version=3,
+        "commission",
         percent=Decimal(percent),
         fixed={"EUR": 30} if fixed is None else fixed,
         fixed_scope=scope,
         base=base,
-        fee_tax_mode=mode,
+        tax_mode=mode,
     )
-    return Terms(fee_rule=rule, platform=PlatformTax(country="NL", rate=Decimal(21)), sellers=SELLERS)
+    return FeeTerms(Schedule("standard", 3, (rule,)), at=datetime(2026, 3, 1, tzinfo=UTC))
 
 
+TAX = TaxTerms(platform=PlatformTax(country="NL", rate=Decimal(21)), sellers=SELLERS)
+
+
+def split(basket: Basket, fees: FeeTerms) -> SplitPlan:
+    return pure_split(basket, fees, TAX)
+
+
+RULE = "fee:standard@3/commission"
 WORKED = basket(line("1", 4999, seller="A"), line("2", 3999, seller="B"), line("3", 3102, seller="C"))
 
 
@@ -64,8 +77,9 @@ def test_the_worked_basket_of_121_euro_comes_out_cent_for_cent() -> None:
     plan = split(WORKED, terms())
     found = [
         (
-            *(part.seller_id, part.gross, part.tax, part.net, part.fee_percent_part, part.fee_fixed_part, part.fee),
-            *(part.fee_tax, part.fee_tax_rule, part.seller_net),
+            *(part.seller_id, part.amounts.gross, part.amounts.tax, part.amounts.net),
+            *(part.fees[0].percent_part, part.fees[0].fixed_part, part.amounts.fee),
+            *(part.amounts.fee_tax, part.fees[0].tax_decision.rule, part.amounts.seller_net),
         )
         for part in plan.lines
     ]
@@ -81,7 +95,7 @@ def test_the_worked_basket_of_121_euro_comes_out_cent_for_cent() -> None:
         ("C", 2717),
     ]
     assert all(part.flags == () for part in plan.lines)
-    assert (plan.fee_rule_id, plan.fee_rule_version) == ("standard", 3)
+    assert (plan.schedule_id, plan.schedule_version) == ("standard", 3)
 
 
 def test_the_percentage_is_rounded_per_line_and_never_recomputed_for_the_order() -> None:
@@ -106,16 +120,16 @@ def test_the_base_and_the_tax_mode_of_the_fee_on_121_euro(
 ) -> None:
     plan = split(basket(line("1", 12100)), terms(base=base, mode=mode))
     only = plan.lines[0]
-    assert (only.tax, only.net) == (2100, 10000)
-    assert (only.fee, only.fee_tax) == (fee, fee_tax)
-    assert only.seller_net == 12100 - fee - fee_tax
-    charged = only.fee + (only.fee_tax if mode is FeeTaxMode.INCLUSIVE else 0)
-    assert only.fee_percent_part + only.fee_fixed_part == charged
+    assert (only.amounts.tax, only.amounts.net) == (2100, 10000)
+    assert (only.amounts.fee, only.amounts.fee_tax) == (fee, fee_tax)
+    assert only.amounts.seller_net == 12100 - fee - fee_tax
+    charged = only.amounts.fee + (only.amounts.fee_tax if mode is FeeTaxMode.INCLUSIVE else 0)
+    assert only.fees[0].percent_part + only.fees[0].fixed_part == charged
 
 
 def test_a_fee_with_its_tax_included_keeps_its_amount_where_no_tax_is_due() -> None:
     only = split(basket(line("1", 12100, seller="B")), terms(mode=FeeTaxMode.INCLUSIVE)).lines[0]
-    assert (only.fee, only.fee_tax, only.seller_net) == (1240, 0, 10860)
+    assert (only.amounts.fee, only.amounts.fee_tax, only.amounts.seller_net) == (1240, 0, 10860)
 
 
 def test_half_a_yen_goes_up() -> None:
@@ -130,13 +144,13 @@ def test_three_decimals_are_split_to_the_last_fils() -> None:
 
 def test_tax_on_top_of_the_price_is_part_of_what_the_buyer_pays() -> None:
     only = split(basket(line("1", 10000, inclusive=False)), terms()).lines[0]
-    assert (only.net, only.tax, only.gross, only.fee) == (10000, 2100, 12100, 1240)
+    assert (only.amounts.net, only.amounts.tax, only.amounts.gross, only.amounts.fee) == (10000, 2100, 12100, 1240)
 
 
 def test_three_lines_of_099_hold_051_of_tax() -> None:
     by_line = split(basket(line("1", 99), line("2", 99), line("3", 99)), terms(fixed={}))
     at_once = split(basket(line("1", 99, quantity=3)), terms(fixed={}))
-    assert [part.tax for part in by_line.lines] == [17, 17, 17]
+    assert [part.amounts.tax for part in by_line.lines] == [17, 17, 17]
     assert (by_line.totals.tax, at_once.totals.tax) == (51, 52)
 
 
@@ -155,36 +169,41 @@ def test_a_fee_never_takes_more_than_the_line_pays(
     seller: str, mode: FeeTaxMode, fee: int, fee_tax: int, parts: tuple[int, int]
 ) -> None:
     only = split(basket(line("1", 35, seller=seller)), terms(percent="20", mode=mode)).lines[0]
-    assert (only.fee, only.fee_tax, only.seller_net) == (fee, fee_tax, 0)
-    assert (only.fee_percent_part, only.fee_fixed_part) == parts
+    assert (only.amounts.fee, only.amounts.fee_tax, only.amounts.seller_net) == (fee, fee_tax, 0)
+    assert (only.fees[0].percent_part, only.fees[0].fixed_part) == parts
     assert only.flags == (FEE_BOUNDED,)
 
 
 def test_a_percentage_alone_can_reach_the_bound_and_is_then_cut_itself() -> None:
     only = split(basket(line("1", 12100)), terms(percent="100")).lines[0]
-    assert (only.fee_percent_part, only.fee_fixed_part, only.fee, only.fee_tax) == (10000, 0, 10000, 2100)
-    assert (only.seller_net, only.flags) == (0, (FEE_BOUNDED,))
+    assert (only.fees[0].percent_part, only.fees[0].fixed_part, only.amounts.fee, only.amounts.fee_tax) == (
+        10000,
+        0,
+        10000,
+        2100,
+    )
+    assert (only.amounts.seller_net, only.flags) == (0, (FEE_BOUNDED,))
 
 
 def test_a_fee_that_just_fits_is_not_flagged() -> None:
     only = split(basket(line("1", 35, seller="B")), terms(percent="0", fixed={"EUR": 35})).lines[0]
-    assert (only.fee, only.seller_net, only.flags) == (35, 0, ())
+    assert (only.amounts.fee, only.amounts.seller_net, only.flags) == (35, 0, ())
 
 
 def test_the_fixed_part_once_for_each_seller() -> None:
     plan = split(
         basket(line("1", 4999), line("2", 3999, seller="B"), line("3", 3102)), terms(scope=FixedScope.SELLER_ORDER)
     )
-    assert [part.fee_fixed_part for part in plan.lines] == [19, 30, 11]
+    assert [part.fees[0].fixed_part for part in plan.lines] == [19, 30, 11]
     assert [share.seller_id for share in plan.sellers] == ["A", "B"]
     first = plan.sellers[0]
     assert first.totals.gross == 4999 + 3102
-    assert (first.fee_tax_rate, first.fee_tax_rule, first.fee_tax_label) == (Decimal(21), "fee-vat:domestic", "VAT")
+    assert (first.fee_tax.rate, first.fee_tax.rule, first.fee_tax.label) == (Decimal(21), "fee-vat:domestic", "VAT")
 
 
 def test_the_fixed_part_for_each_unit() -> None:
     only = split(basket(line("1", 1000, quantity=4)), terms(scope=FixedScope.UNIT)).lines[0]
-    assert (only.fee_percent_part, only.fee_fixed_part, only.fee) == (400, 120, 520)
+    assert (only.fees[0].percent_part, only.fees[0].fixed_part, only.amounts.fee) == (400, 120, 520)
 
 
 def test_the_explanation_says_how_an_amount_came_about() -> None:
@@ -192,12 +211,14 @@ def test_the_explanation_says_how_an_amount_came_about() -> None:
     told = [(step.name, step.formula, step.exact, step.rounded, step.rounding, step.rule) for step in first.explanation]
     assert told == [
         ("gross", "1 * 4999", "4999", 4999, "NONE", "sale-tax:inclusive"),
-        ("tax", "4999 * 21 / (100 + 21)", "104979/121", 868, "HALF_AWAY", "sale-tax:inclusive"),
+        ("tax", "4999 * 21 / (100 + 21)", "104979/121", 868, "HALF_AWAY", "sale-tax:stated"),
         ("net", "4999 - 868", "4131", 4131, "NONE", "sale-tax:inclusive"),
-        ("fee_percent_part", "4999 * 10 / 100", "4999/10", 500, "HALF_AWAY", "fee:standard@3"),
-        ("fee_fixed_part", "30 * 4999 / 12100", "14997/1210", 12, "LARGEST_REMAINDER", "fee:standard@3"),
-        ("fee", "500 + 12", "512", 512, "NONE", "fee:standard@3"),
-        ("fee_tax", "512 * 21 / 100", "2688/25", 108, "HALF_AWAY", "fee-vat:domestic"),
+        ("commission.percent_part", "4999 * 10 / 100", "4999/10", 500, "HALF_AWAY", RULE),
+        ("commission.fixed_part", "30 * 4999 / 12100", "14997/1210", 12, "LARGEST_REMAINDER", RULE),
+        ("commission.amount", "500 + 12", "512", 512, "NONE", RULE),
+        ("commission.tax", "512 * 21 / 100", "2688/25", 108, "HALF_AWAY", "fee-vat:domestic"),
+        ("fee", "512", "512", 512, "NONE", "fees"),
+        ("fee_tax", "108", "108", 108, "NONE", "fees"),
         ("seller_net", "4999 - 512 - 108", "4379", 4379, "NONE", "seller-net"),
     ]
 

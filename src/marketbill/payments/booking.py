@@ -42,7 +42,7 @@ def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
     reason = {
         "reference": payment.reference,
         "fee_rule": public_id("fee rule", payment.fee_rule_id),
-        "fee_rule_version": payment.trace["fee_rule"]["version"],
+        "fee_rule_version": payment.trace["schedule"]["version"],
     }
     return _entry(payment, "split", postings, at, "Platform fee", reason) if postings else None
 

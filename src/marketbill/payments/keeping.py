@@ -70,7 +70,7 @@ async def keep(
             "buyer": buyer_id,
             "method": method_id,
             "currency": plan.currency,
-            "gross": plan.totals.gross,
+            "gross": plan.totals.charged,
             "tax": plan.totals.tax,
             "fee": plan.totals.fee,
             "fee_tax": plan.totals.fee_tax,
@@ -102,12 +102,12 @@ def _lines(order: PlannedOrder) -> list[dict[str, Any]]:
             "tax_rate": str(line.tax_rate),
             "tax_inclusive": line.tax_inclusive,
             "external_refs": line.external_refs,
-            "gross": planned.gross,
-            "tax": planned.tax,
-            "net": planned.net,
-            "fee": planned.fee,
-            "fee_tax": planned.fee_tax,
-            "seller_net": planned.seller_net,
+            "gross": planned.amounts.gross,
+            "tax": planned.amounts.tax,
+            "net": planned.amounts.net,
+            "fee": planned.amounts.fee,
+            "fee_tax": planned.amounts.fee_tax,
+            "seller_net": planned.amounts.seller_net,
         }
         for index, (line, planned) in enumerate(zip(order.lines, order.plan.lines, strict=True))
     ]
@@ -122,7 +122,7 @@ def _shares(order: PlannedOrder) -> list[dict[str, Any]]:
             "fee": share.totals.fee,
             "fee_tax": share.totals.fee_tax,
             "seller_net": share.totals.seller_net,
-            "fee_tax_rule": share.fee_tax_rule,
+            "fee_tax_rule": share.fee_tax.rule,
         }
         for share in order.plan.sellers
     ]

@@ -11,16 +11,18 @@ from sqlalchemy import Row, bindparam, select
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.ids import parse_id, public_id
-from marketbill.platforms.fee_rule import rule_of
+from marketbill.platforms.fee_rule import schedule_of
 from marketbill.platforms.model import fee_rule as fee_rule_table
 from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
 from marketbill.prepared import prepared
 from marketbill.provider.stripe.units import to_stripe_charge
 from marketbill.rules.basket import LINES_MAX, Basket, BasketEmpty, BasketLine, TooManyLines
+from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.plan import SplitPlan
-from marketbill.rules.split import Terms, split
+from marketbill.rules.split import split
 from marketbill.rules.tax.parties import PlatformTax
+from marketbill.rules.tax.terms import TaxTerms
 from marketbill.sellers import seller as sellers
 from marketbill.text import check_usable
 
@@ -120,12 +122,14 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
             for index, line in enumerate(lines)
         ),
     )
-    rules = Terms(
-        fee_rule=rule_of(terms),
-        platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
-        sellers={public_id("seller", id): sellers.tax_of(row) for id, row in found.items()},
+    plan = split(
+        basket,
+        FeeTerms(schedule_of(terms), at=scope.now),
+        TaxTerms(
+            platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
+            sellers={public_id("seller", id): sellers.tax_of(row) for id, row in found.items()},
+        ),
     )
-    plan = split(basket, rules)
     _check_chargeable(plan)
     return PlannedOrder(plan, tuple(lines), tuple(ids), terms)
 
@@ -133,7 +137,7 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
 def _check_chargeable(plan: SplitPlan) -> None:
     """What the provider could not charge exactly is refused before anything is kept, in a preview too."""
     try:
-        to_stripe_charge(plan.totals.gross, plan.currency)
+        to_stripe_charge(plan.totals.charged, plan.currency)
     except InvalidInput as error:
         error.path = ("lines",)
         raise

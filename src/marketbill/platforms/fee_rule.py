@@ -15,7 +15,9 @@ from marketbill.ids import new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import fee_rule as table
 from marketbill.platforms.model import platform
-from marketbill.rules.fees.rule import FeeBase, FeeRule, FeeTaxMode, FixedScope
+from marketbill.rules.fees.rule import FeeTaxMode, FixedScope
+from marketbill.rules.fees.schedule import FeeBase, FeeRule, Schedule
+from marketbill.rules.fees.validity import check_schedule
 from marketbill.services import Services
 
 VERSIONS_MAX = 1000
@@ -39,12 +41,12 @@ class FeeRuleDraft:
     base: FeeBase
     fee_tax_mode: FeeTaxMode
 
-    def rule(self, id: str, version: int) -> FeeRule:
-        """The rule with its name. Raises InvalidInput naming the wrong field."""
+    def check(self) -> None:
+        """Raises InvalidInput naming the wrong field."""
         try:
-            return FeeRule(id, version, self.percent, self.fixed, self.fixed_scope, self.base, self.fee_tax_mode)
+            check_schedule(_one_rule("", 1, self.percent, self.fixed, self.fixed_scope, self.base, self.fee_tax_mode))
         except InvalidInput as error:
-            error.path = ("feeRule", *error.path)
+            error.path = ("feeRule", *error.path[2:])
             raise
 
     def body(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ async def add(scope: WriteScope, draft: FeeRuleDraft) -> Row[Any]:
     await scope.run(_LOCK, {"platform": scope.platform})
     newest = await scope.scalar(select(func.max(table.c.version)).where(table.c.platform_id == scope.platform))
     id, version = new_id(), (newest or 0) + 1
-    draft.rule(public_id("fee rule", id), version)
+    draft.check()
     if version > VERSIONS_MAX:
         raise InvalidInput(f"A platform has at most {VERSIONS_MAX} versions of its fee rule.", path=("feeRule",))
     row = await scope.one(
@@ -109,15 +111,28 @@ async def listing(scope: Scope) -> list[Row[Any]]:
     return list(await scope.rows(_CURRENT.limit(VERSIONS_MAX), {"platform": scope.platform}))
 
 
-def rule_of(row: Row[Any]) -> FeeRule:
-    """The pure rule of a stored version."""
-    return FeeRule(
-        id=public_id("fee rule", row.id),
-        version=row.version,
+def schedule_of(row: Row[Any]) -> Schedule:
+    """The pure schedule of a stored version: one rule that holds for every line."""
+    return _one_rule(
+        public_id("fee rule", row.id),
+        row.version,
         # The column has four decimals; an explanation reads better without its zeros.
-        percent=row.percent.normalize(),
-        fixed=row.fixed,
-        fixed_scope=FixedScope(row.fixed_scope),
-        base=FeeBase(row.base),
-        fee_tax_mode=FeeTaxMode(row.fee_tax_mode),
+        row.percent.normalize(),
+        row.fixed,
+        FixedScope(row.fixed_scope),
+        FeeBase(row.base),
+        FeeTaxMode(row.fee_tax_mode),
     )
+
+
+def _one_rule(
+    id: str,
+    version: int,
+    percent: Decimal,
+    fixed: Mapping[str, int],
+    fixed_scope: FixedScope,
+    base: FeeBase,
+    tax_mode: FeeTaxMode,
+) -> Schedule:
+    rule = FeeRule("commission", percent=percent, fixed=fixed, fixed_scope=fixed_scope, base=base, tax_mode=tax_mode)
+    return Schedule(id, version, (rule,))

@@ -1,168 +1,136 @@
 """The result of a split: amounts by line and by seller, in minor units, with the steps that explain them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marketbill.rules.explanation import Step
+from marketbill.rules.fees.charge import LineFee
+from marketbill.rules.tax.fee_tax import FeeTaxDecision
+from marketbill.rules.tax.line_tax import LineTax
 
-#: The shape of `SplitPlan.to_trace`, kept in every trace so that old ones stay readable.
-TRACE_VERSION = 1
+if TYPE_CHECKING:
+    from marketbill.rules.basket import Basket
+    from marketbill.rules.fees.terms import FeeTerms
+    from marketbill.rules.fx import Rates
+    from marketbill.rules.tax.terms import TaxTerms
 
-#: The flag of a line whose fee was cut to what the line pays its seller.
+#: The flag of a line whose fees were cut to what the line pays its seller.
 FEE_BOUNDED = "FEE_BOUNDED"
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums of lines: gross = net + tax, and gross = seller net + fee + fee tax."""
+class Totals(NamedTuple):
+    """The amounts of a line, of a seller or of a whole sale.
 
-    gross: int
-    tax: int
-    net: int
-    fee: int
-    fee_tax: int
-    seller_net: int
+    gross = net + tax, and gross + received = seller_net + fee + fee_tax + deemed_tax + withheld + processor_fee +
+    passed_on. `gross` is the price after the seller's discounts with shipping and tax; `promo` is the part of it that
+    the platform pays in the buyer's place. `shipping` (its tax included) and `shipping_tax` are within `gross` and
+    `tax`; `discount` is what the seller gave, in the prices as stated. `fee` is the platform's fee that the seller
+    bears, without `fee_tax`; `buyer_fee` and `buyer_fee_tax` come on top of the price. `deemed_tax` is the part of the
+    `tax` that the platform owes. `processor_fee` is the seller's part of the provider's fee, `passed_on` what goes to
+    other participants and `received` what comes from others' lines.
+    """
+
+    gross: int = 0
+    tax: int = 0
+    net: int = 0
+    shipping: int = 0
+    shipping_tax: int = 0
+    discount: int = 0
+    promo: int = 0
+    fee: int = 0
+    fee_tax: int = 0
+    buyer_fee: int = 0
+    buyer_fee_tax: int = 0
+    deemed_tax: int = 0
+    withheld: int = 0
+    processor_fee: int = 0
+    received: int = 0
+    passed_on: int = 0
+    seller_net: int = 0
+
+    @property
+    def charged(self) -> int:
+        """What the buyer pays."""
+        return self.gross - self.promo + self.buyer_fee + self.buyer_fee_tax
 
 
 @dataclass(frozen=True, slots=True)
 class LinePlan:
-    """One line of a sale.
+    """One line of a sale: its amounts, the decision on its tax, its fees, what is withheld by scheme, and the steps.
 
-    `tax` is the sales tax the seller owes, within `gross`. `fee` is without the tax on it. The two parts of the fee are
-    as charged: they sum to `fee`, or to `fee` + `fee_tax` where the rule states its fee tax included. `fee_tax_rate` is
-    in percent; `flags` holds `FEE_BOUNDED` or nothing.
+    `flags` holds `FEE_BOUNDED` or nothing.
     """
 
     line_id: str
     seller_id: str
-    gross: int
-    tax: int
-    net: int
-    fee_percent_part: int
-    fee_fixed_part: int
-    fee: int
-    fee_tax: int
-    fee_tax_rate: Decimal
-    fee_tax_rule: str
-    fee_tax_label: str
-    seller_net: int
+    amounts: Totals
+    sale_tax: LineTax
+    fees: tuple[LineFee, ...]
+    withholdings: tuple[tuple[str, int], ...]
     flags: tuple[str, ...]
     explanation: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Legs:
+    """Where amounts are booked: fees by the name of their account under `revenue:platform-fee` (empty for the account
+    itself), taxes on fees by country, deemed taxes by jurisdiction, withheld taxes by scheme, parts by the public id of
+    who receives them, and the provider's fee and the platform's part of discounts. Zero amounts are left out."""
+
+    fees: dict[str, int] = field(default_factory=dict)
+    fee_tax: dict[str, int] = field(default_factory=dict)
+    deemed: dict[str, int] = field(default_factory=dict)
+    withheld: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    processor: int = 0
+    promo: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SellerShare:
-    """One seller's lines together, and the one decision on tax that his fee falls under."""
+    """One seller's lines together, what he receives of others', and the decision on tax that his fees fall under.
+
+    Who only receives has a share too, of no gross.
+    """
 
     seller_id: str
     totals: Totals
-    fee_tax_rate: Decimal
-    fee_tax_rule: str
-    fee_tax_label: str
+    fee_tax: FeeTaxDecision
+    legs: Legs
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """A sale, split. Lines are in the order of the basket, sellers in the order of their first line."""
+    """A sale, split. Lines are in the order of the basket, sellers in the order of their first line; who only receives
+    comes last. `basket`, `fees`, `tax` and `rates` are what it was computed from."""
 
     currency: str
-    fee_rule_id: str
-    fee_rule_version: int
+    schedule_id: str
+    schedule_version: int
     lines: tuple[LinePlan, ...]
     sellers: tuple[SellerShare, ...]
     totals: Totals
+    buyer_legs: Legs
+    basket: "Basket"
+    fees: "FeeTerms"
+    tax: "TaxTerms"
+    rates: "Rates"
 
     def to_trace(self) -> dict[str, Any]:
         """The whole plan as plain data (strings, integers, lists) for a JSON column; every amount can be recomputed."""
-        return {
-            "trace_version": TRACE_VERSION,
-            "currency": self.currency,
-            "fee_rule": {"id": self.fee_rule_id, "version": self.fee_rule_version},
-            "lines": [_line_trace(line) for line in self.lines],
-            "sellers": [_seller_trace(seller) for seller in self.sellers],
-            "totals": _totals_trace(self.totals),
-        }
+        from marketbill.rules.trace import trace_of
+
+        return trace_of(self)
 
 
-def sum_lines(lines: Iterable[LinePlan]) -> Totals:
-    """The totals of some lines."""
-    gross = tax = net = fee = tax_on_fee = seller_net = 0
-    for line in lines:
-        gross += line.gross
-        tax += line.tax
-        net += line.net
-        fee += line.fee
-        tax_on_fee += line.fee_tax
-        seller_net += line.seller_net
-    return Totals(gross=gross, tax=tax, net=net, fee=fee, fee_tax=tax_on_fee, seller_net=seller_net)
+def sum_amounts(amounts: Iterable[Totals]) -> Totals:
+    """The sums of some amounts, field by field."""
+    return Totals(*map(sum, zip(*amounts, strict=True)))
 
 
-def sum_by_seller(lines: Iterable[LinePlan]) -> tuple[SellerShare, ...]:
-    """The lines of each seller together, in the order of his first line."""
-    by_seller: dict[str, list[LinePlan]] = {}
-    for line in lines:
-        by_seller.setdefault(line.seller_id, []).append(line)
-    return tuple(
-        SellerShare(
-            seller_id=seller_id,
-            totals=sum_lines(group),
-            fee_tax_rate=group[0].fee_tax_rate,
-            fee_tax_rule=group[0].fee_tax_rule,
-            fee_tax_label=group[0].fee_tax_label,
-        )
-        for seller_id, group in by_seller.items()
-    )
-
-
-def _line_trace(line: LinePlan) -> dict[str, Any]:
-    return {
-        "line_id": line.line_id,
-        "seller_id": line.seller_id,
-        "gross": line.gross,
-        "tax": line.tax,
-        "net": line.net,
-        "fee_percent_part": line.fee_percent_part,
-        "fee_fixed_part": line.fee_fixed_part,
-        "fee": line.fee,
-        "fee_tax": line.fee_tax,
-        "fee_tax_rate": f"{line.fee_tax_rate:f}",
-        "fee_tax_rule": line.fee_tax_rule,
-        "fee_tax_label": line.fee_tax_label,
-        "seller_net": line.seller_net,
-        "flags": list(line.flags),
-        "explanation": [_step_trace(step) for step in line.explanation],
-    }
-
-
-def _step_trace(step: Step) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "formula": step.formula,
-        "exact": step.exact,
-        "rounded": step.rounded,
-        "rounding": step.rounding.value,
-        "rule": step.rule,
-    }
-
-
-def _seller_trace(seller: SellerShare) -> dict[str, Any]:
-    return {
-        "seller_id": seller.seller_id,
-        **_totals_trace(seller.totals),
-        "fee_tax_rate": f"{seller.fee_tax_rate:f}",
-        "fee_tax_rule": seller.fee_tax_rule,
-        "fee_tax_label": seller.fee_tax_label,
-    }
-
-
-def _totals_trace(totals: Totals) -> dict[str, int]:
-    return {
-        "gross": totals.gross,
-        "tax": totals.tax,
-        "net": totals.net,
-        "fee": totals.fee,
-        "fee_tax": totals.fee_tax,
-        "seller_net": totals.seller_net,
-    }
+def add_legs(sums: dict[str, int], legs: Mapping[str, int]) -> None:
+    """Adds amounts to those of the same name; zero ones are left out."""
+    for name, amount in legs.items():
+        if amount:
+            sums[name] = sums.get(name, 0) + amount

@@ -4,19 +4,30 @@
 and therefore agree to the cent; what was decided is kept as the plan's trace and never computed again.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from marketbill.errors import InvalidInput, Path
 from marketbill.money import bounded
 from marketbill.rules.basket import Basket, check_basket
-from marketbill.rules.charge import charge_line
-from marketbill.rules.explanation import whole_step
-from marketbill.rules.fees.rule import ChargedLine, FeeRule, FixedShare, fixed_shares
-from marketbill.rules.plan import FEE_BOUNDED, LinePlan, SplitPlan, sum_by_seller, sum_lines
+from marketbill.rules.explanation import Step, rounded_step, whole_step
+from marketbill.rules.fees.charge import Charged, LineFee, charge
+from marketbill.rules.fees.conditions import Facts
+from marketbill.rules.fees.fixed import ChargedLine, FixedShare, fixed_shares
+from marketbill.rules.fees.resolver import Rejection, by_stack, first_that_holds, resolve
+from marketbill.rules.fees.schedule import FeeBase, FeeKind, FeePayer, FeeRule, Unmatched
+from marketbill.rules.fees.terms import FeeTerms
+from marketbill.rules.fees.tiers import Climb, slices_for
+from marketbill.rules.fx import NO_RATES, Rates
+from marketbill.rules.plan import FEE_BOUNDED, LinePlan, SplitPlan, Totals, sum_amounts
 from marketbill.rules.pricing import PricedLine, price
-from marketbill.rules.tax.fee_tax import FeeTaxDecision, fee_tax
-from marketbill.rules.tax.parties import PlatformTax, SellerTax
+from marketbill.rules.rates import rate_parts
+from marketbill.rules.shares import buyer_legs_of, shares_of
+from marketbill.rules.tax.arithmetic import tax_on_top
+from marketbill.rules.tax.decision import decide
+from marketbill.rules.tax.fee_tax import NO_FEE_TAX, FeeTaxDecision, buyer_fee_tax, fee_tax
+from marketbill.rules.tax.line_tax import Liable, LineTax
+from marketbill.rules.tax.terms import TaxTerms
 
 
 class SellerTermsMissing(InvalidInput):
@@ -27,91 +38,334 @@ class SellerTermsMissing(InvalidInput):
         self.seller_id = seller_id
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a sale is split by: the platform's fee rule, its own tax status, and that of each seller by seller id."""
+class NoFeeRule(InvalidInput):
+    """A line that no rule of a required stack holds for. `nearest` is the rule that nearly did, with its reason."""
 
-    fee_rule: FeeRule
-    platform: PlatformTax
-    sellers: Mapping[str, SellerTax]
+    def __init__(self, *, line_id: str, stack: str, nearest: Rejection | None, path: Path) -> None:
+        super().__init__(
+            f"No fee rule of the stack {stack!r} holds for the line {line_id!r}{_told(nearest)}: add a rule that does, "
+            "such as one without conditions.",
+            path=path,
+        )
+        self.line_id = line_id
+        self.stack = stack
+        self.nearest = nearest
 
 
-def split(basket: Basket, terms: Terms) -> SplitPlan:
-    """Split a sale among its sellers, the platform and the tax on the platform's fee.
+class FeeBaseUnknown(InvalidInput):
+    """A fee on the price without tax, on a line whose tax nobody but its seller knows."""
 
-    Percentages and taxes are rounded per line, half away from zero, and totals are sums of lines. For every line, and
-    so for the sale: gross = seller net + fee + fee tax. The sales tax stays with the seller, who owes it.
+    def __init__(self, *, line_id: str, rule: str, path: Path) -> None:
+        super().__init__(
+            f"The fee {rule} is taken of the price without tax, and the tax of the line {line_id!r} is unknown: state "
+            "the line's tax rate, or take the fee of the gross price.",
+            path=path,
+        )
+        self.line_id = line_id
+        self.rule = rule
 
-    Raises what `check_basket` and `price` raise, `SellerTermsMissing` and `FixedFeeMissing`.
+
+@dataclass(slots=True)
+class _Work:
+    """A line under way: what it still pays its seller, and what it was charged until now."""
+
+    index: int
+    item: PricedLine
+    facts: Facts
+    climb: Climb
+    room: int
+    deemed_tax: int
+    withholdings: tuple[tuple[str, int], ...]
+    steps: list[Step]
+    fees: list[LineFee] = field(default_factory=list)
+
+
+def split(basket: Basket, fees: FeeTerms, tax: TaxTerms, rates: Rates = NO_RATES) -> SplitPlan:
+    """Split a sale among its sellers, the platform, the tax offices and other participants.
+
+    Percentages and taxes are rounded per line, half away from zero, and totals are sums of lines; see `plan.Totals` for
+    what sums to what. Stacks are charged in the order of their first rules, and lines in the order of their ids
+    wherever the order could matter.
+
+    Raises what `check_basket`, `decide` and `price` raise, `SellerTermsMissing`, `NoFeeRule`, `FixedFeeMissing`,
+    `FeeBaseUnknown`, `FeeAboveLine` and `TooManyParts`.
     """
     check_basket(basket)
-    decisions = _decide_fee_tax(basket, terms)
-    priced = [price(line, index=index) for index, line in enumerate(basket.lines)]
-    bounded(sum(item.gross for item in priced), path=("lines",))
+    for index, line in enumerate(basket.lines):
+        if line.seller_id not in tax.sellers:
+            raise SellerTermsMissing(line.seller_id, path=("lines", str(index), "sellerId"))
+    return split_decided(basket, fees, tax, decide(basket, tax, rates), rates)
 
-    shares = fixed_shares(terms.fee_rule, currency=basket.currency, lines=[_charged(item) for item in priced])
-    lines = tuple(
-        _split_line(item, rule=terms.fee_rule, share=shares[item.line.id], decision=decisions[item.line.seller_id])
-        for item in priced
-    )
+
+def split_decided(
+    basket: Basket, fees: FeeTerms, tax: TaxTerms, decisions: Mapping[str, LineTax], rates: Rates = NO_RATES
+) -> SplitPlan:
+    """The same, with the decision on each line's tax given by line id: as for a sale that was decided before."""
+    priced = price(basket, decisions)
+    bounded(sum(item.gross for item in priced), path=("lines",))
+    works = _begin(basket, fees, tax, priced)
+    in_order = sorted(works, key=lambda work: work.item.line.id)
+    fee_taxes = {
+        seller_id: fee_tax(platform=tax.platform, seller=tax.sellers[seller_id])
+        for seller_id in dict.fromkeys(item.line.seller_id for item in priced)
+    }
+    buyer_tax = buyer_fee_tax(platform=tax.platform, buyer=tax.buyer)
+
+    stacks = by_stack(fees.schedule)
+    for stack in (*stacks, *sorted(fees.schedule.required - stacks.keys())):
+        _charge_stack(stack, stacks.get(stack, ()), in_order, basket.currency, fees, fee_taxes, buyer_tax)
+
+    lines = tuple(_finish(work) for work in works)
+    shares = shares_of(lines, fee_taxes)
     plan = SplitPlan(
         currency=basket.currency,
-        fee_rule_id=terms.fee_rule.id,
-        fee_rule_version=terms.fee_rule.version,
+        schedule_id=fees.schedule.id,
+        schedule_version=fees.schedule.version,
         lines=lines,
-        sellers=sum_by_seller(lines),
-        totals=sum_lines(lines),
+        sellers=shares,
+        totals=sum_amounts([share.totals for share in shares]),
+        buyer_legs=buyer_legs_of(lines),
+        basket=basket,
+        fees=fees,
+        tax=tax,
+        rates=rates,
     )
+    bounded(plan.totals.charged, path=("lines",))
     _assert_balanced(plan)
     return plan
 
 
-def _decide_fee_tax(basket: Basket, terms: Terms) -> dict[str, FeeTaxDecision]:
-    decisions: dict[str, FeeTaxDecision] = {}
-    for index, line in enumerate(basket.lines):
-        if line.seller_id in decisions:
-            continue
-        seller = terms.sellers.get(line.seller_id)
-        if seller is None:
-            raise SellerTermsMissing(line.seller_id, path=("lines", str(index), "sellerId"))
-        decisions[line.seller_id] = fee_tax(platform=terms.platform, seller=seller)
-    return decisions
-
-
-def _charged(item: PricedLine) -> ChargedLine:
-    return ChargedLine(item.line.id, item.line.seller_id, item.line.quantity, item.gross)
-
-
-def _split_line(item: PricedLine, *, rule: FeeRule, share: FixedShare, decision: FeeTaxDecision) -> LinePlan:
-    charge = charge_line(rule, gross=item.gross, net=item.net, share=share, decision=decision)
-    seller_net = item.gross - charge.fee - charge.fee_tax
-    last_step = whole_step(
-        "seller_net", "{0} - {1} - {2}", item.gross, charge.fee, charge.fee_tax, amount=seller_net, rule="seller-net"
+def facts_of(item: PricedLine, basket: Basket, fees: FeeTerms, tax: TaxTerms) -> Facts:
+    """What the conditions of fee rules look at on a line."""
+    line = item.line
+    return Facts(
+        seller=line.seller_id,
+        seller_groups=fees.groups.get(line.seller_id, frozenset()),
+        category=line.category,
+        product=line.product,
+        channel=basket.channel,
+        seller_country=tax.sellers[line.seller_id].country,
+        buyer_country=tax.buyer.country,
+        currency=basket.currency,
+        payment_method=basket.payment_method,
+        value=item.goods,
+        at=fees.at,
     )
-    return LinePlan(
-        line_id=item.line.id,
-        seller_id=item.line.seller_id,
+
+
+def _begin(basket: Basket, fees: FeeTerms, tax: TaxTerms, priced: Sequence[PricedLine]) -> list[_Work]:
+    climbs = _climbs(priced)
+    works: list[_Work] = []
+    for index, item in enumerate(priced):
+        deemed = item.tax if item.sale_tax.liable is Liable.PLATFORM else 0
+        steps = list(item.steps)
+        if deemed:
+            steps.append(whole_step("deemed_tax", "{0}", deemed, amount=deemed, rule=item.sale_tax.rule))
+        withholdings = _withhold(item, steps)
+        room = max(0, item.gross - deemed - sum(amount for _, amount in withholdings))
+        facts = facts_of(item, basket, fees, tax)
+        works.append(_Work(index, item, facts, climbs[item.line.id], room, deemed, withholdings, steps))
+    return works
+
+
+def _climbs(priced: Sequence[PricedLine]) -> dict[str, Climb]:
+    """Where each line stands among the lines of its seller in this sale, in the order of their ids."""
+    sold: dict[str, int] = {}
+    starts: dict[str, int] = {}
+    for item in sorted(priced, key=lambda item: item.line.id):
+        before = sold.get(item.line.seller_id, 0)
+        starts[item.line.id] = before
+        sold[item.line.seller_id] = before + item.gross
+    return {item.line.id: Climb(starts[item.line.id], sold[item.line.seller_id]) for item in priced}
+
+
+def _withhold(item: PricedLine, steps: list[Step]) -> tuple[tuple[str, int], ...]:
+    if not item.sale_tax.withheld:
+        return ()
+    withheld: list[tuple[str, int]] = []
+    for held in item.sale_tax.withheld:
+        ratio = tax_on_top(net=item.net, rate=rate_parts(held.rate))
+        step = rounded_step(
+            f"withheld:{held.scheme}", "{0} * {1:f} / 100", item.net, held.rate, ratio=ratio, rule=held.rule
+        )
+        steps.append(step)
+        withheld.append((held.scheme, step.rounded))
+    steps.append(_sum_step("withheld", [amount for _, amount in withheld], rule="withheld"))
+    return tuple(withheld)
+
+
+def _charge_stack(
+    stack: str,
+    rules: Sequence[FeeRule],
+    works: Sequence[_Work],
+    currency: str,
+    fees: FeeTerms,
+    fee_taxes: Mapping[str, FeeTaxDecision],
+    buyer_tax: FeeTaxDecision,
+) -> None:
+    winners: list[tuple[_Work, FeeRule]] = []
+    by_rule: dict[str, list[ChargedLine]] = {}
+    for work in works:
+        rule = first_that_holds(rules, work.facts)
+        if rule is None:
+            _refuse_unmatched(stack, work, fees)
+            continue
+        winners.append((work, rule))
+        line = work.item.line
+        by_rule.setdefault(rule.name, []).append(ChargedLine(line.id, line.seller_id, line.quantity, work.item.gross))
+    shares: dict[str, dict[str, FixedShare]] = {}
+    for work, rule in winners:
+        reference = fees.schedule.reference(rule)
+        if rule.name not in shares:
+            shares[rule.name] = fixed_shares(rule, reference=reference, currency=currency, lines=by_rule[rule.name])
+        line = work.item.line
+        is_buyers = rule.payer is FeePayer.BUYER
+        decision = buyer_tax if is_buyers else fee_taxes[line.seller_id]
+        fee, steps = charge(
+            Charged(
+                rule=rule,
+                reference=reference,
+                currency=currency,
+                line_id=line.id,
+                base=_base(rule, work, reference),
+                slices=slices_for(
+                    rule,
+                    gross=work.item.gross,
+                    climb=_climb(rule, work, fees),
+                    currency=currency,
+                    reference=reference,
+                ),
+                share=shares[rule.name][line.id],
+                room=None if is_buyers else work.room,
+                above_line=fees.schedule.above_line,
+                decision=decision if rule.kind is FeeKind.PLATFORM else NO_FEE_TAX,
+            )
+        )
+        if not is_buyers:
+            work.room -= fee.amount + fee.tax
+        work.fees.append(fee)
+        work.steps += steps
+
+
+def _refuse_unmatched(stack: str, work: _Work, fees: FeeTerms) -> None:
+    schedule = fees.schedule
+    if stack in schedule.required and schedule.unmatched is Unmatched.REFUSE:
+        nearest = resolve(schedule, stack, work.facts).nearest
+        raise NoFeeRule(line_id=work.item.line.id, stack=stack, nearest=nearest, path=("lines", str(work.index)))
+
+
+def _base(rule: FeeRule, work: _Work, reference: str) -> int:
+    item = work.item
+    if rule.based_on is not None:
+        return sum(fee.amount for fee in work.fees if fee.stack == rule.based_on)
+    match rule.base:
+        case FeeBase.GROSS:
+            return item.goods
+        case FeeBase.GROSS_PLUS_SHIPPING:
+            return item.gross
+        case FeeBase.NET | FeeBase.NET_PLUS_SHIPPING if not item.sale_tax.known:
+            raise FeeBaseUnknown(line_id=item.line.id, rule=reference, path=("lines", str(work.index), "taxRate"))
+        case FeeBase.NET:
+            return item.goods - item.goods_tax
+        case FeeBase.NET_PLUS_SHIPPING:
+            return item.net
+
+
+def _climb(rule: FeeRule, work: _Work, fees: FeeTerms) -> Climb:
+    if rule.tiers is None:
+        return work.climb
+    volume = fees.volumes.get(work.item.line.seller_id, {}).get(rule.tiers.period, 0)
+    return Climb(volume + work.climb.before, volume + work.climb.after)
+
+
+def _finish(work: _Work) -> LinePlan:
+    item, steps = work.item, work.steps
+    own = [fee for fee in work.fees if fee.payer is FeePayer.SELLER]
+    platform = [fee for fee in own if fee.kind is FeeKind.PLATFORM]
+    buyers = [fee for fee in work.fees if fee.payer is FeePayer.BUYER]
+    fee, tax_on_fee = sum(fee.amount for fee in platform), sum(fee.tax for fee in platform)
+    buyer_fee, buyer_fee_tax = sum(fee.amount for fee in buyers), sum(fee.tax for fee in buyers)
+    processor = [fee.amount for fee in own if fee.kind is FeeKind.PROCESSOR]
+    passed = [fee.amount for fee in own if fee.kind is FeeKind.PART]
+    withheld = sum(amount for _, amount in work.withholdings)
+    if platform:
+        steps.append(_sum_step("fee", [fee.amount for fee in platform], rule="fees"))
+        steps.append(_sum_step("fee_tax", [fee.tax for fee in platform], rule="fees"))
+    if buyers:
+        steps.append(_sum_step("buyer_fee", [fee.amount for fee in buyers], rule="fees"))
+        steps.append(_sum_step("buyer_fee_tax", [fee.tax for fee in buyers], rule="fees"))
+    if processor:
+        steps.append(_sum_step("processor_fee", processor, rule="fees"))
+    if passed:
+        steps.append(_sum_step("passed_on", passed, rule="fees"))
+    costs = (fee, tax_on_fee, work.deemed_tax, withheld, sum(processor), sum(passed))
+    seller_net = item.gross - sum(costs)
+    taken = (*costs[:2], *(cost for cost in costs[2:] if cost))
+    template = "{0}" + "".join(f" - {{{index + 1}}}" for index in range(len(taken)))
+    steps.append(whole_step("seller_net", template, item.gross, *taken, amount=seller_net, rule="seller-net"))
+    amounts = Totals(
         gross=item.gross,
         tax=item.tax,
         net=item.net,
-        fee_percent_part=charge.percent_amount,
-        fee_fixed_part=charge.fixed_amount,
-        fee=charge.fee,
-        fee_tax=charge.fee_tax,
-        fee_tax_rate=decision.rate,
-        fee_tax_rule=decision.rule,
-        fee_tax_label=decision.label,
+        shipping=item.shipping,
+        shipping_tax=item.shipping_tax,
+        discount=item.discount,
+        promo=item.promo,
+        fee=fee,
+        fee_tax=tax_on_fee,
+        buyer_fee=buyer_fee,
+        buyer_fee_tax=buyer_fee_tax,
+        deemed_tax=work.deemed_tax,
+        withheld=withheld,
+        processor_fee=costs[4],
+        passed_on=costs[5],
         seller_net=seller_net,
-        flags=(FEE_BOUNDED,) if charge.was_bounded else (),
-        explanation=(*item.steps, *charge.steps, last_step),
+    )
+    flags = (FEE_BOUNDED,) if any(fee.was_bounded for fee in work.fees) else ()
+    return LinePlan(
+        line_id=item.line.id,
+        seller_id=item.line.seller_id,
+        amounts=amounts,
+        sale_tax=item.sale_tax,
+        fees=tuple(work.fees),
+        withholdings=work.withholdings,
+        flags=flags,
+        explanation=tuple(steps),
     )
 
 
+def _sum_step(name: str, amounts: Sequence[int], *, rule: str) -> Step:
+    template = " + ".join(f"{{{index}}}" for index in range(len(amounts)))
+    return whole_step(name, template, *amounts, amount=sum(amounts), rule=rule)
+
+
+def _told(nearest: Rejection | None) -> str:
+    if nearest is None:
+        return " (it has no rules)"
+    if nearest.misses:
+        miss = nearest.misses[0]
+        return f" (nearest: {nearest.rule.name!r}, for {miss.dimension} {miss.expected}, not {miss.actual!r})"
+    return f" (nearest: {nearest.rule.name!r}, {nearest.reason.lower().replace('_', ' ')}: {nearest.expected})"
+
+
 def _assert_balanced(plan: SplitPlan) -> None:
-    for amounts in (*plan.lines, plan.totals):
+    rows = [line.amounts for line in plan.lines] + [share.totals for share in plan.sellers] + [plan.totals]
+    for amounts in rows:
+        paid_out = (
+            amounts.seller_net
+            + amounts.fee
+            + amounts.fee_tax
+            + amounts.deemed_tax
+            + amounts.withheld
+            + amounts.processor_fee
+            + amounts.passed_on
+        )
         if (
             amounts.gross != amounts.net + amounts.tax
-            or amounts.gross != amounts.seller_net + amounts.fee + amounts.fee_tax
-            or min(amounts.seller_net, amounts.fee, amounts.fee_tax) < 0
+            or amounts.gross + amounts.received != paid_out
+            or min(amounts) < 0
         ):
             raise AssertionError(f"a split does not balance: {amounts}")
+    totals = plan.totals
+    if totals.received != totals.passed_on:
+        raise AssertionError(f"what is passed on is not what is received: {totals}")

@@ -1,0 +1,167 @@
+"""The trace of a split: everything it was computed from and every amount with its steps, as plain data for JSON."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from marketbill.rules.explanation import Step
+from marketbill.rules.fees.charge import LineFee
+from marketbill.rules.plan import Legs, LinePlan, SellerShare, SplitPlan
+from marketbill.rules.tax.line_tax import LineTax
+
+#: The shape of a trace, kept in every one so that old ones stay readable.
+TRACE_VERSION = 2
+
+
+def trace_of(plan: SplitPlan) -> dict[str, Any]:
+    """The plan as strings, integers, lists and dictionaries."""
+    return {
+        "trace_version": TRACE_VERSION,
+        "currency": plan.currency,
+        "schedule": {"id": plan.schedule_id, "version": plan.schedule_version},
+        "at": plan.fees.at.isoformat(),
+        "inputs": _inputs(plan),
+        "lines": [_line(line) for line in plan.lines],
+        "sellers": [_share(share) for share in plan.sellers],
+        "totals": {**plan.totals._asdict(), "charged": plan.totals.charged},
+        "buyer_legs": _legs(plan.buyer_legs),
+    }
+
+
+def _inputs(plan: SplitPlan) -> dict[str, Any]:
+    basket, fees, tax = plan.basket, plan.fees, plan.tax
+    return {
+        "channel": basket.channel,
+        "payment_method": basket.payment_method,
+        "buyer": {"country": tax.buyer.country, "region": tax.buyer.region, "business": tax.buyer.business},
+        "platform": {"country": tax.platform.country, "rate": _percent(tax.platform.rate)},
+        "sellers": {
+            id: {
+                "country": tax.sellers[id].country,
+                "vat_number_valid": tax.sellers[id].vat_number_valid,
+                "groups": sorted(fees.groups.get(id, ())),
+                "volumes": {period.value: volume for period, volume in fees.volumes.get(id, {}).items()},
+            }
+            for id in dict.fromkeys(line.seller_id for line in basket.lines)
+        },
+        "shipping": [[shipping.seller_id, shipping.amount] for shipping in basket.shipping],
+        "discounts": [
+            {
+                "id": discount.id,
+                "amount": discount.amount,
+                "percent": None if discount.percent is None else _percent(discount.percent),
+                "line_ids": list(discount.line_ids),
+                "platform_percent": _percent(discount.platform_percent),
+            }
+            for discount in basket.discounts
+        ],
+        "lines": {
+            line.id: {
+                "quantity": line.quantity,
+                "unit_price": line.unit_price,
+                "category": line.category,
+                "product": line.product,
+                "tax_inclusive": line.tax_inclusive,
+                "tax": _tax(planned.sale_tax),
+            }
+            for line, planned in zip(basket.lines, plan.lines, strict=True)
+        },
+        "rates": [
+            [rate.base, rate.quote, rate.numerator, rate.denominator, rate.source, rate.at.isoformat()]
+            for rate in plan.rates.by_pair.values()
+        ],
+    }
+
+
+def _tax(tax: LineTax) -> dict[str, Any]:
+    return {
+        "rate": _percent(tax.rate),
+        "liable": tax.liable.value,
+        "rule": tax.rule,
+        "label": tax.label,
+        "jurisdiction": tax.jurisdiction,
+        "category": tax.category,
+        "source": tax.source,
+        "rounding": tax.rounding.value,
+        "known": tax.known,
+        "withheld": [[held.scheme, _percent(held.rate), held.rule] for held in tax.withheld],
+        "evidence": dict(tax.evidence),
+    }
+
+
+def _line(line: LinePlan) -> dict[str, Any]:
+    return {
+        "line_id": line.line_id,
+        "seller_id": line.seller_id,
+        **line.amounts._asdict(),
+        "sale_tax_rule": line.sale_tax.rule,
+        "flags": list(line.flags),
+        "fees": [_fee(fee) for fee in line.fees],
+        "explanation": [_step(step) for step in line.explanation],
+    }
+
+
+def _fee(fee: LineFee) -> dict[str, Any]:
+    decision = fee.tax_decision
+    return {
+        "stack": fee.stack,
+        "rule": fee.rule,
+        "name": fee.name,
+        "kind": fee.kind.value,
+        "payer": fee.payer.value,
+        "account": fee.account,
+        "recipient": fee.recipient,
+        "base": fee.base,
+        "slices": [[part, _percent(percent)] for part, percent in fee.slices],
+        "percent_part": fee.percent_part,
+        "fixed_part": fee.fixed_part,
+        "amount": fee.amount,
+        "tax": fee.tax,
+        "tax_mode": fee.tax_mode.value,
+        "tax_rate": _percent(decision.rate),
+        "tax_rule": decision.rule,
+        "tax_label": decision.label,
+        "tax_jurisdiction": decision.jurisdiction,
+        "was_bounded": fee.was_bounded,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "formula": step.formula,
+        "exact": step.exact,
+        "rounded": step.rounded,
+        "rounding": step.rounding.value,
+        "rule": step.rule,
+    }
+
+
+def _share(share: SellerShare) -> dict[str, Any]:
+    return {
+        "seller_id": share.seller_id,
+        **share.totals._asdict(),
+        "fee_tax_rate": _percent(share.fee_tax.rate),
+        "fee_tax_rule": share.fee_tax.rule,
+        "fee_tax_label": share.fee_tax.label,
+        "legs": _legs(share.legs),
+    }
+
+
+def _legs(legs: Legs) -> dict[str, Any]:
+    def copied(amounts: Mapping[str, int]) -> dict[str, int]:
+        return dict(amounts)
+
+    return {
+        "fees": copied(legs.fees),
+        "fee_tax": copied(legs.fee_tax),
+        "deemed": copied(legs.deemed),
+        "withheld": copied(legs.withheld),
+        "parts": copied(legs.parts),
+        "processor": legs.processor,
+        "promo": legs.promo,
+    }
+
+
+def _percent(rate: Decimal) -> str:
+    return f"{rate:f}"
