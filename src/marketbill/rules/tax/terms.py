@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from marketbill.rules.tax.liability import LiabilityTable
 from marketbill.rules.tax.parties import BuyerTax, PlatformTax, SellerTax
+from marketbill.rules.tax.rate_table import RateTable
 
 #: A buyer of whom nothing is known: a consumer, anywhere.
 NOBODY_KNOWN = BuyerTax()
@@ -15,11 +16,13 @@ NOBODY_KNOWN = BuyerTax()
 class TaxTerms:
     """The parties' tax status, sellers by public id, and the tax point: the instant whose rates apply.
 
-    `table` holds the rates, and is needed only for lines that do not state their own.
+    `table` holds the rates and `liability` who owes the tax; both are needed only for lines that state no rate of their
+    own (and `table` also for a buyer's fee that is taxed where he is).
     """
 
     platform: PlatformTax
     sellers: Mapping[str, SellerTax]
     buyer: BuyerTax = NOBODY_KNOWN
     at: datetime | None = None
-    table: Any = None
+    table: RateTable | None = None
+    liability: LiabilityTable | None = None
