@@ -11,15 +11,15 @@ from sqlalchemy import Row, select
 from marketbill.actor import Role
 from marketbill.db import Scope
 from marketbill.ids import public_id
-from marketbill.platforms import credentials, fee_rule, platform
+from marketbill.platforms import credentials, fee_schedule, platform
 from marketbill.platforms.model import provider_credential
 from marketbill.platforms.platform import PlatformDraft
 from marketbill.rules.settlement import SellerRate
 from marketbill_graphql import declare
-from marketbill_graphql.access import ANYONE, BOOTSTRAP, BUYER, OPERATOR, OPERATORS, TENANT
+from marketbill_graphql.access import ANYONE, BOOTSTRAP, OPERATOR, OPERATORS, PLATFORM_READERS, TENANT
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import AnyMutationError, ProviderRefused, RefusalsAsData
-from marketbill_graphql.fee_rules import FeeRule, FeeRuleInput, fee_rule_draft, fee_rule_of
+from marketbill_graphql.fee_schedules import FeeRuleInput, FeeSchedule, fee_rule_draft, fee_schedule_of
 from marketbill_graphql.fields import given, plain
 from marketbill_graphql.nodes import Node, finds
 from marketbill_graphql.scalars import CurrencyCode
@@ -66,15 +66,10 @@ class Platform(Node):
     created_at: datetime
     updated_at: datetime
 
-    @declare.query(TENANT - BUYER)
-    async def fee_rule(self, info: Info) -> FeeRule:
-        """The fee rule in force."""
-        return fee_rule_of(await info.context.read(fee_rule.current))
-
-    @declare.query(OPERATORS)
-    async def fee_rules(self, info: Info) -> list[FeeRule]:
-        """All versions of the fee rule, newest first."""
-        return [fee_rule_of(row) for row in await info.context.read(fee_rule.listing)]
+    @declare.query(PLATFORM_READERS)
+    async def fee_schedule(self, info: Info) -> FeeSchedule:
+        """The fee schedule in force."""
+        return fee_schedule_of(await info.context.read(fee_schedule.current))
 
     @declare.query(OPERATORS)
     async def provider(self, info: Info) -> ProviderConnection | None:
@@ -97,7 +92,7 @@ class Viewer:
 
 @declare.input
 class PlatformCreateInput:
-    """A new platform with its first fee rule."""
+    """A new platform with its first fee schedule, in its short form."""
 
     idempotency_key: str
     name: str
@@ -182,7 +177,7 @@ class PlatformQueries:
 class PlatformCommands:
     @declare.command(BOOTSTRAP, RefusalsAsData())
     async def platform_create(self, info: Info, input: PlatformCreateInput) -> PlatformCreatePayload:
-        """Makes a platform, its first fee rule and its first operator key."""
+        """Makes a platform, its first fee schedule and its first operator key."""
         draft = PlatformDraft(
             name=input.name,
             country=input.country,

@@ -6,7 +6,17 @@ from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError, IntValueNode, StringValueNode, ValueNode
+from graphql import (
+    EnumValueNode,
+    FloatValueNode,
+    GraphQLError,
+    IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValueNode,
+    VariableNode,
+)
 from strawberry.types.scalar import ScalarDefinition
 
 from marketbill import money
@@ -15,6 +25,7 @@ from marketbill.clock import rfc3339
 BigInt = NewType("BigInt", int)
 CurrencyCode = NewType("CurrencyCode", str)
 JSON = NewType("JSON", object)
+FeeDocument = NewType("FeeDocument", object)
 
 _BIG_INT_MAX = 2**63 - 1
 _EXACT_JSON_INT_MAX = 2**53
@@ -91,6 +102,25 @@ def _refuse_json(_value: Any) -> Any:
     raise GraphQLError("JSON is for answers only.")
 
 
+def _parse_fee_document(value: Any) -> Any:
+    """The fields are read by who knows them; a float anywhere has lost its digits, and is refused there."""
+    return value
+
+
+def _parse_fee_document_literal(node: ValueNode, variables: Any = None) -> Any:
+    match node:
+        case ObjectValueNode():
+            return {field.name.value: _parse_fee_document_literal(field.value, variables) for field in node.fields}
+        case ListValueNode():
+            return [_parse_fee_document_literal(item, variables) for item in node.values]
+        case IntValueNode() | FloatValueNode() | StringValueNode() | EnumValueNode():
+            return node.value  # a literal is text, so it is exact
+        case VariableNode():
+            return (variables or {}).get(node.name.value)
+        case _:
+            return None
+
+
 def _text_of(node: ValueNode) -> Any:
     return node.value if isinstance(node, StringValueNode) else None
 
@@ -140,6 +170,14 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     date: _scalar(
         "Date", 'A calendar day, such as "2026-03-01".', parse=_parse_date, serialize=lambda day: day.isoformat()
+    ),
+    FeeDocument: _scalar(
+        "FeeDocument",
+        "A fee schedule's document: an object, in the form that a file of it has (`name`, `rules` and so on). Amounts"
+        ' are texts in major units, such as "0.30", percentages texts, such as "8.5".',
+        parse=_parse_fee_document,
+        serialize=lambda value: value,
+        literal=_parse_fee_document_literal,
     ),
     JSON: _scalar("JSON", "Any JSON value; never an input.", parse=_refuse_json, serialize=lambda value: value),
 }

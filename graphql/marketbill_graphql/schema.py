@@ -14,7 +14,7 @@ from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
-from marketbill_graphql.fee_rules import FeeRule, FeeRuleCommands
+from marketbill_graphql.fee_schedules import FeeScheduleCommands, FeeScheduleQueries
 from marketbill_graphql.holds import HoldCommands, HoldQueries
 from marketbill_graphql.journal import JournalQueries, Posting
 from marketbill_graphql.ledger import LedgerQueries
@@ -33,6 +33,7 @@ from marketbill_graphql.trial_balance import TrialBalanceQueries
 _QUERIES = (
     PlatformQueries,
     ApiKeyQueries,
+    FeeScheduleQueries,
     NodeQueries,
     SellerQueries,
     BuyerQueries,
@@ -54,7 +55,7 @@ _QUERIES = (
 _COMMANDS = (
     PlatformCommands,
     ApiKeyCommands,
-    FeeRuleCommands,
+    FeeScheduleCommands,
     SellerCommands,
     BuyerCommands,
     CheckoutCommands,
@@ -70,7 +71,7 @@ _COMMANDS = (
 @cache
 def build_schema() -> strawberry.Schema:
     """The product's schema; built once in a process, it holds no state."""
-    return assemble(queries=_QUERIES, mutations=_COMMANDS, types=(ApiKey, FeeRule, PaymentMethod, Posting))
+    return assemble(queries=_QUERIES, mutations=_COMMANDS, types=(ApiKey, PaymentMethod, Posting))
 
 
 def sdl() -> str:

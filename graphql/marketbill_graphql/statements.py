@@ -125,11 +125,11 @@ class Statement:
 
 @declare.output(PLATFORM_READERS)
 class FeeReportRow:
-    """One seller under one version of the fee rule; a fee that was given back counts negative."""
+    """One seller under one version of the fee schedule; a fee that was given back counts negative."""
 
     seller_id: strawberry.Private[UUID | None]
-    fee_rule_id: strawberry.ID | None
-    fee_rule_version: int | None
+    fee_schedule_id: strawberry.ID | None
+    fee_schedule_version: int | None
     sales: int = strawberry.field(description="How many payments.")
     gross: Money = strawberry.field(description="What buyers paid.")
     fee: Money
@@ -143,7 +143,7 @@ class FeeReportRow:
 
 @declare.output(PLATFORM_READERS)
 class FeeReport:
-    """The platform's fees of a period in one currency, by seller and rule version."""
+    """The platform's fees of a period in one currency, by seller and schedule version."""
 
     currency: CurrencyCode
     start: datetime = strawberry.field(name="from")
@@ -187,7 +187,7 @@ class StatementQueries:
 
     @declare.query(PLATFORM_READERS)
     async def fee_report(self, info: Info, currency: CurrencyCode, period: PeriodInput) -> FeeReport:
-        """The platform's fees by seller and rule version, equal to the fee revenue account."""
+        """The platform's fees by seller and schedule version, equal to the fee revenue account."""
         told = await info.context.read(
             lambda scope: fee_report.fee_report(scope, start=period.start, end=period.end, currency=currency)
         )
@@ -198,8 +198,8 @@ class StatementQueries:
             rows=[
                 FeeReportRow(
                     seller_id=row.seller,
-                    fee_rule_id=strawberry.ID(row.fee_rule) if row.fee_rule else None,
-                    fee_rule_version=row.fee_rule_version,
+                    fee_schedule_id=strawberry.ID(row.fee_schedule) if row.fee_schedule else None,
+                    fee_schedule_version=row.fee_schedule_version,
                     sales=row.sales,
                     gross=amount(row.gross, currency),
                     fee=amount(row.fee, currency),

@@ -24,7 +24,7 @@ TransferId = NewType("TransferId", UUID)
 PREFIX = {
     "platform": "plt",
     "api key": "key",
-    "fee rule": "fee",
+    "fee schedule": "fee",
     "seller": "sel",
     "buyer": "buy",
     "payment method": "pmt",

@@ -144,7 +144,7 @@ async def test_the_apps_roles_own_nothing_and_bypass_nothing(admin: asyncpg.Conn
 async def test_books_can_be_written_and_never_changed(admin: asyncpg.Connection) -> None:
     for table in (
         *("journal_entry", "posting", "ledger_period", "ledger_account_change", "ledger_correction_limit"),
-        *("payment_line", "payment_share", "fee_rule"),
+        *("payment_line", "payment_share"),
     ):
         rights = [
             right
@@ -160,4 +160,4 @@ async def test_nothing_that_a_tenant_owns_can_be_deleted_but_what_is_passing(adm
         for table in await tables(admin)
         if await admin.fetchval("select has_table_privilege('marketbill_app', $1, 'delete')", table)
     ]
-    assert set(deletable) <= {"idempotency_key", "outbox_message", "inbox_event", "ledger_hold"}
+    assert set(deletable) <= {"idempotency_key", "outbox_message", "inbox_event", "ledger_hold", "fee_schedule"}

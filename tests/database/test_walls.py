@@ -18,7 +18,7 @@ TENANT_TABLES = (
     "platform",
     "api_key",
     "provider_credential",
-    "fee_rule",
+    "fee_schedule",
     "idempotency_key",
     "seller",
     "payment",

@@ -193,6 +193,18 @@ FEE_RULE = {
     "base": "GROSS",
     "feeTaxMode": "EXCLUSIVE",
 }
+FEE_DOCUMENT = {
+    "name": "Commission",
+    "rules": [
+        {
+            "name": "commission",
+            "percent": "10",
+            "fixed": {"EUR": "0.30", "JPY": "0"},
+            "base": "GROSS",
+            "tax_mode": "EXCLUSIVE",
+        }
+    ],
+}
 PLATFORM = {
     "name": "Blue Market",
     "country": "NL",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .market import BOOTSTRAP_KEY, FEE_RULE, PLATFORM, Caller, Market
+from .market import BOOTSTRAP_KEY, FEE_DOCUMENT, FEE_RULE, PLATFORM, Caller, Market
 
 
 async def test_a_platform_is_opened_once_for_an_idempotency_key(market: Market) -> None:
@@ -21,14 +21,14 @@ async def test_a_platform_is_opened_once_for_an_idempotency_key(market: Market) 
 
 
 async def test_the_viewer_is_who_asks(market: Market) -> None:
-    viewer = await market.operator.ask("{ viewer { role id platform { id name feeRule { version percent } } } }")
+    viewer = await market.operator.ask("{ viewer { role id platform { id name feeSchedule { version document } } } }")
     bootstrap = await market.caller(BOOTSTRAP_KEY).ask("{ viewer { role id } }")
 
     assert viewer["viewer"]["role"] == "OPERATOR"
     assert viewer["viewer"]["platform"] == {
         "id": market.platform_id,
         "name": "Blue Market",
-        "feeRule": {"version": 1, "percent": "10"},
+        "feeSchedule": {"version": 1, "document": FEE_DOCUMENT},
     }
     assert bootstrap["viewer"] == {"role": "BOOTSTRAP", "id": "bootstrap"}
 
@@ -60,26 +60,14 @@ async def test_only_an_operator_makes_keys(market: Market) -> None:
     assert answer.status_code == 403
 
 
-async def test_a_new_fee_rule_takes_over(market: Market) -> None:
-    rule = FEE_RULE | {"percent": "12.5"}
-    published = await market.operator.do("feeRulePublish", "feeRule { id version percent }", feeRule=rule)
-    wrong = await market.operator.send("feeRulePublish", "feeRule { id }", feeRule=FEE_RULE | {"percent": "101"})
-    twice = await market.operator.send(
-        "feeRulePublish",
-        "feeRule { id }",
-        feeRule=FEE_RULE | {"fixed": [FEE_RULE["fixed"][0]] * 2},  # type: ignore[index]
+async def test_the_short_form_of_a_first_schedule_is_checked(market: Market) -> None:
+    bootstrap = market.caller(BOOTSTRAP_KEY)
+    wrong = await bootstrap.send(
+        "platformCreate", "operatorKey", **PLATFORM | {"feeRule": FEE_RULE | {"percent": "101"}}
     )
-    platform = await market.operator.ask(
-        "{ platform { feeRule { percent fixed { minor currency } } feeRules { version } } }"
-    )
+    fixed = [FEE_RULE["fixed"][0]] * 2  # type: ignore[index]
+    twice = await bootstrap.send("platformCreate", "operatorKey", **PLATFORM | {"feeRule": FEE_RULE | {"fixed": fixed}})
 
-    assert published["feeRule"]["version"] == 2
-    assert platform["platform"]["feeRule"]["percent"] == "12.5"
-    assert platform["platform"]["feeRule"]["fixed"] == [
-        {"minor": "30", "currency": "EUR"},
-        {"minor": "0", "currency": "JPY"},
-    ]
-    assert [rule["version"] for rule in platform["platform"]["feeRules"]] == [2, 1]
     assert wrong["errors"][0]["path"] == ["feeRule", "percent"]
     assert twice["errors"][0]["path"] == ["feeRule", "fixed", "1", "currency"]
 

@@ -176,7 +176,10 @@ def test_what_each_role_may_start() -> None:
     assert set(mutations[Role.OPERATOR]) - set(mutations[Role.SERVICE]) == {
         "apiKeyCreate",
         "apiKeyRevoke",
-        "feeRulePublish",
+        "feeScheduleDiscard",
+        "feeScheduleDraft",
+        "feeSchedulePublish",
+        "feeScheduleUpdate",
         "journalEntryReverse",
         "ledgerAccountCeilingSet",
         "ledgerAccountGuardSet",

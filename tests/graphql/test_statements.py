@@ -25,7 +25,7 @@ STATEMENT = """query($s: ID!, $p: PeriodInput!, $first: Int, $after: String) {
 }"""
 REPORT = """query($p: PeriodInput!) { feeReport(currency: "EUR", period: $p) {
   agrees fee { minor } revenue { minor }
-  rows { seller { name } sales gross { minor } fee { minor } feeTax { minor } feeRuleVersion }
+  rows { seller { name } sales gross { minor } fee { minor } feeTax { minor } feeScheduleVersion }
 } }"""
 
 
@@ -120,7 +120,7 @@ async def test_the_fee_report_is_the_fee_revenue(market: Market, anna: tuple[Cal
             "gross": {"minor": "4999"},
             "fee": {"minor": "530"},
             "feeTax": {"minor": "111"},
-            "feeRuleVersion": 1,
+            "feeScheduleVersion": 1,
         }
     ]
     assert (await caller.post(REPORT, p=PERIOD)).status_code == 403

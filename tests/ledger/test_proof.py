@@ -115,7 +115,11 @@ async def test_books_with_holds_late_entries_and_closed_periods_are_proven(
             {Rule.HEAD, Rule.ACCOUNT_TOTALS},
             ["(entry 13): expected entries 1 to 12 and no other"],
         ),
-        ("update journal_entry set reason = '{\"fee_rule_version\": 2}' where number = 4", {Rule.CHAIN}, ["(entry 4)"]),
+        (
+            "update journal_entry set reason = '{\"fee_schedule_version\": 2}' where number = 4",
+            {Rule.CHAIN},
+            ["(entry 4)"],
+        ),
         ("update journal_entry set description = 'J9' where number = 4", {Rule.CHAIN}, ["(entry 4), hash"]),
         (
             "update journal_entry set recorded_at = recorded_at + interval '1 microsecond' where number = 4",

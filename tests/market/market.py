@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from marketbill.payments.order import OrderLine
 from marketbill.payouts import payout as payouts
 from marketbill.payouts.model import transfer
 from marketbill.payouts.payout import PayoutDraft
-from marketbill.platforms import credentials
+from marketbill.platforms import credentials, fee_schedule
 from marketbill.sellers import seller as sellers
 from marketbill.sellers.seller import SellerDraft
 
@@ -52,6 +53,18 @@ class Market:
             self.operator,
             idempotency_key=self.machine.key(),
             secret_key=self.secret_key,
+        )
+
+    async def fees(self, document: object, *, effective_from: datetime | None = None) -> Row[Any]:
+        """Publishes a schedule, in force from now on or from an instant to come."""
+        services, key = self.machine.services, self.machine.key()
+        draft = await fee_schedule.draft(services, self.operator, idempotency_key=key, document=document)
+        return await fee_schedule.publish(
+            services,
+            self.operator,
+            idempotency_key=key,
+            id=public_id("fee schedule", draft.id),
+            effective_from=effective_from,
         )
 
     async def seller(

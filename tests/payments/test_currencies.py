@@ -7,7 +7,6 @@ from tests.market.machine import FEE_RULE, Machine
 from tests.market.market import Market
 
 from marketbill.errors import InvalidInput
-from marketbill.platforms import fee_rule
 
 #: Country of the platform, currency, price, fee (10 % + fixed), net (after 21 % on the fee), transferred, by hand.
 TABLE = [
@@ -59,12 +58,7 @@ async def test_a_currency_without_a_fixed_fee_is_refused(market: Market) -> None
         await market.pay(market.draft(market.line("A", 5000, currency="CHF")))
 
     assert refused.value.path == ("currency",)
-    await fee_rule.publish(
-        market.machine.services,
-        market.operator,
-        idempotency_key="f",
-        draft=replace(FEE_RULE, fixed={**FEE_RULE.fixed, "CHF": 30}),
-    )
+    await market.fees(replace(FEE_RULE, fixed={**FEE_RULE.fixed, "CHF": 30}).document())
     paid = await market.pay(market.draft(market.line("A", 5000, currency="CHF")))
     assert (paid.payment.status, paid.payment.fee) == ("SUCCEEDED", 530)
 

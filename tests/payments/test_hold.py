@@ -11,7 +11,7 @@ from tests.market.market import Market
 from marketbill.errors import StateConflict
 from marketbill.ids import PaymentId, public_id
 from marketbill.payments import delivery
-from marketbill.platforms import fee_rule, platform
+from marketbill.platforms import platform
 
 
 async def open_market(machine: Machine, hold_from: str, hold_days: int) -> Market:
@@ -112,12 +112,7 @@ async def test_a_changed_rule_holds_for_new_sales_only(machine: Machine) -> None
         changes={"hold_from": "DELIVERY", "hold_days": 0},
     )
     assert (row.version, row.hold_from) == (2, "DELIVERY")
-    await fee_rule.publish(
-        machine.services,
-        market.operator,
-        idempotency_key="fee",
-        draft=replace(FEE_RULE, percent=FEE_RULE.percent * 2, fixed={}),
-    )
+    await market.fees(replace(FEE_RULE, percent=FEE_RULE.percent * 2, fixed={}).document())
     new = await market.sale(market.line("A", 5000))
 
     assert [(row.hold_from, row.hold_days, row.fee) for row in [await market.payment(id) for id in (old, new)]] == [

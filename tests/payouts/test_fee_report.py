@@ -46,7 +46,7 @@ def sale_of(seller: SellerId, *, gross: int, fee: int, tax: int, version: int, a
     payment, pending = Source("payment", new_id()), chart.seller_pending(seller, EUR)
     split = [Posting(pending, chart.platform_fee(EUR), fee), Posting(pending, chart.output_vat("NL", EUR), tax)]
     charge = (Posting(chart.psp_pending(EUR), pending, gross),)
-    reason = {"fee_rule": f"fee_{version}", "fee_rule_version": version}
+    reason = {"fee_schedule": f"fee_{version}", "fee_schedule_version": version}
     return [
         JournalEntry(f"charge:{payment.id}", "charge", payment, charge, at, "", {}),
         JournalEntry(f"split:{payment.id}", "split", payment, tuple(split), at, "", reason),
@@ -84,7 +84,9 @@ async def test_rows_make_the_revenue_in_any_period(
         async with db.read(platform) as scope:
             report = await fee_report(scope, start=start, end=end, currency=EUR)
         assert report.agrees
-        told = {(row.seller, row.fee_rule_version): (row.sales, row.gross, row.fee, row.fee_tax) for row in report.rows}
+        told = {
+            (row.seller, row.fee_schedule_version): (row.sales, row.gross, row.fee, row.fee_tax) for row in report.rows
+        }
         expected: dict[tuple[SellerId | None, int | None], tuple[int, int, int, int]] = {}
         for who, version, day, fee, tax in sales:
             if start <= START + day * DAY < end:

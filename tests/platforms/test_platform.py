@@ -15,7 +15,7 @@ from marketbill.actor import Actor, Role
 from marketbill.crypto import UnreadableSecret, Vault
 from marketbill.errors import Forbidden, IdempotencyConflict, InvalidInput, NotFound, StateConflict, Unauthenticated
 from marketbill.ids import public_id
-from marketbill.platforms import credentials, fee_rule, keys, platform
+from marketbill.platforms import credentials, keys, platform
 from marketbill.platforms.model import api_key, provider_credential
 from marketbill.platforms.platform import PlatformDraft
 from marketbill.provider.port import Unknown
@@ -88,36 +88,6 @@ async def test_a_change_of_an_old_version_is_refused(machine: Machine) -> None:
     with pytest.raises(InvalidInput):
         await change("three", hold_days=1000)
     assert (await change("one", 1, name="New name", fee_tax_rate=Decimal(9))).version == 2
-
-
-async def test_fee_rules_are_versions(machine: Machine) -> None:
-    market = await machine.platform(connected=False)
-    drafts = [replace(FEE_RULE, percent=Decimal(percent)) for percent in (5, 6)]
-    rows = [
-        await fee_rule.publish(machine.services, market.operator, idempotency_key=str(draft.percent), draft=draft)
-        for draft in (*drafts, drafts[0])
-    ]
-
-    assert [(row.version, row.percent) for row in rows] == [(2, 5), (3, 6), (2, 5)]
-    async with machine.services.db.read(market.platform) as scope:
-        assert (await fee_rule.current(scope)).version == 3
-        assert [row.version for row in await fee_rule.listing(scope)] == [3, 2, 1]
-
-
-async def test_fee_rules_published_at_once_take_a_version_each(machine: Machine) -> None:
-    market = await machine.platform(connected=False)
-    rows = await asyncio.gather(
-        *(
-            fee_rule.publish(
-                machine.services,
-                market.operator,
-                idempotency_key=machine.key(),
-                draft=replace(FEE_RULE, percent=Decimal(percent)),
-            )
-            for percent in range(1, 6)
-        )
-    )
-    assert sorted(row.version for row in rows) == [2, 3, 4, 5, 6]
 
 
 async def test_a_key_is_shown_once_kept_hashed_and_revoked_at_once(machine: Machine, admin_url: str) -> None:

@@ -111,7 +111,7 @@ def fee_table(report: Mapping[str, Any]) -> Table:
     for row in report["rows"]:
         name = row["seller"]["name"] if row["seller"] else ""
         cells = [row[column]["decimal"] for column in ("gross", "fee", "feeTax")]
-        table.add_row(name, f"version {row['feeRuleVersion']}", str(row["sales"]), *cells)
+        table.add_row(name, f"version {row['feeScheduleVersion']}", str(row["sales"]), *cells)
     table.add_section()
     revenue = f"the account holds {report['revenue']['decimal']}"
     table.add_row("sum", revenue, "", "", report["fee"]["decimal"], "")

@@ -33,7 +33,7 @@ OBJECTS = {
     "payout of C": "payout",
 }
 
-_SPLIT_REASON = {"fee_rule": "fee_0000000000000000000000000a", "fee_rule_version": 1}
+_SPLIT_REASON = {"fee_schedule": "fee_0000000000000000000000000a", "fee_schedule_version": 1}
 
 
 @dataclass(frozen=True, slots=True)

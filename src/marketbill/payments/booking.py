@@ -41,8 +41,8 @@ def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
             postings.append(Posting(pending, chart.output_vat(payment.tax_country, currency), share.fee_tax))
     reason = {
         "reference": payment.reference,
-        "fee_rule": public_id("fee rule", payment.fee_rule_id),
-        "fee_rule_version": payment.trace["schedule"]["version"],
+        "fee_schedule": public_id("fee schedule", payment.fee_schedule_id),
+        "fee_schedule_version": payment.trace["schedule"]["version"],
     }
     return _entry(payment, "split", postings, at, "Platform fee", reason) if postings else None
 

@@ -18,10 +18,10 @@ _KEEP = prepared(
         """
         with kept as (
           insert into payment (platform_id, id, reference, buyer_id, payment_method_id, currency, gross, tax, fee,
-                               fee_tax, seller_net, fee_rule_id, hold_from, hold_days, tax_country, status, created_at,
-                               updated_at, trace, ordered_at)
+                               fee_tax, seller_net, fee_schedule_id, hold_from, hold_days, tax_country, status,
+                               created_at, updated_at, trace, ordered_at)
           values (:platform, :payment, :reference, cast(:buyer as uuid), cast(:method as uuid), :currency, :gross, :tax,
-                  :fee, :fee_tax, :seller_net, :fee_rule, :hold_from, :hold_days, :tax_country, :status, :now, :now,
+                  :fee, :fee_tax, :seller_net, :fee_schedule, :hold_from, :hold_days, :tax_country, :status, :now, :now,
                   :trace, cast(:ordered_at as timestamptz))
           returning *
         ), lines as (
@@ -75,7 +75,7 @@ async def keep(
             "fee": plan.totals.fee,
             "fee_tax": plan.totals.fee_tax,
             "seller_net": plan.totals.seller_net,
-            "fee_rule": terms.id,
+            "fee_schedule": terms.id,
             "hold_from": terms.hold_from,
             "hold_days": terms.hold_days,
             "tax_country": terms.country,

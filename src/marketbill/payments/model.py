@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, Numeric, String, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, Numeric, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -39,7 +39,7 @@ payment = Table(
     Column("fee", BigInteger, nullable=False),
     Column("fee_tax", BigInteger, nullable=False),
     Column("seller_net", BigInteger, nullable=False),
-    Column("fee_rule_id", Uuid, nullable=False),
+    Column("fee_schedule_id", Uuid, nullable=False),
     Column("hold_from", Text, nullable=False),
     Column("hold_days", Integer, nullable=False),
     Column("tax_country", String(2), nullable=False),
@@ -82,7 +82,7 @@ delivered (by the platform's word), released (to the sellers), and planned as tr
 
 `gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax +
 deemed_tax + withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts that
-it funds."""
+it funds. `ordered_at` is when the order was placed, where the platform tells another time than the payment's own."""
 
 payment_line = Table(
     "payment_line",
@@ -144,3 +144,14 @@ payment_share = Table(
 processor_fee + passed_on. `received` came from other sellers' lines and `passed_on` went to others; `promo` is the part
 of `gross` that the platform pays. `legs` tells where each amount is booked (`rules.plan.Legs`), `settled_net` is the
 net in the payment's settlement currency, where that is another one."""
+
+seller_volume = Table(
+    "seller_volume",
+    metadata,
+    platform_key(),
+    Column("seller_id", Uuid, primary_key=True),
+    Column("currency", Currency, primary_key=True),
+    Column("month", Date, primary_key=True),
+    Column("gross", BigInteger, nullable=False),
+)
+"""What each seller sold in a month (by UTC, in minor units): the volume that the tiers of a fee go by."""

@@ -11,8 +11,8 @@ from sqlalchemy import Row, bindparam, select
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.ids import parse_id, public_id
-from marketbill.platforms.fee_rule import schedule_of
-from marketbill.platforms.model import fee_rule as fee_rule_table
+from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
+from marketbill.platforms.model import fee_schedule as fee_table
 from marketbill.platforms.model import platform as platform_table
 from marketbill.platforms.model import provider_credential
 from marketbill.prepared import prepared
@@ -29,7 +29,7 @@ from marketbill.text import check_usable
 EXTERNAL_REFS_MAX = 10
 _REF_LENGTH_MAX = 200
 
-# The newest fee rule, the platform and its provider key in one statement: this is the hot path.
+# The fee schedule in force, the platform and its provider key in one statement: this is the hot path.
 _TERMS = prepared(
     select(
         platform_table.c.country,
@@ -37,12 +37,18 @@ _TERMS = prepared(
         platform_table.c.hold_from,
         platform_table.c.hold_days,
         provider_credential.c.secret_key,
-        fee_rule_table,
+        fee_table.c.id,
+        fee_table.c.version,
+        fee_table.c.document,
     )
-    .join(fee_rule_table, fee_rule_table.c.platform_id == platform_table.c.platform_id)
+    .join(fee_table, fee_table.c.platform_id == platform_table.c.platform_id)
     .outerjoin(provider_credential, provider_credential.c.platform_id == platform_table.c.platform_id)
-    .where(platform_table.c.platform_id == bindparam("platform"))
-    .order_by(fee_rule_table.c.version.desc())
+    .where(
+        platform_table.c.platform_id == bindparam("platform"),
+        fee_table.c.status == "PUBLISHED",
+        fee_table.c.effective_from <= bindparam("now"),
+    )
+    .order_by(fee_table.c.effective_from.desc())
     .limit(1)
 )
 
@@ -99,7 +105,9 @@ async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine])
         ids.append(parse_id("seller", line.seller_id, path=("lines", str(index), "sellerId")))
         _check_currency(line, currency, index)
         _check_refs(line, index)
-    terms = await scope.one(_TERMS, {"platform": scope.platform})
+    terms = await scope.first(_TERMS, {"platform": scope.platform, "now": scope.now})
+    if terms is None:
+        raise ScheduleMissing(scope.now)
     found = await sellers.by_ids(scope, set(ids))
     for index, id in enumerate(ids):
         path = ("lines", str(index), "sellerId")

@@ -1,8 +1,8 @@
-"""The operator's fee report: fees by seller and version of the fee rule, equal to the fee revenue account.
+"""The operator's fee report: fees by seller and version of the fee schedule, equal to the fee revenue account.
 
 It is read from the postings that touch `revenue:platform-fee` in the period: the seller is the other account of the
-posting, the rule is what the entry's reason names. Tax on fees comes from the same entries, the sales from the charges
-of the same payments.
+posting, the schedule is what the entry's reason names. Tax on fees comes from the same entries, the sales from the
+charges of the same payments.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ ROWS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FeeRow:
-    """One seller under one version of the fee rule. Amounts in minor units; a fee that was given back counts negative.
+    """One seller under one version of the fee schedule. Amounts in minor units; a fee given back counts negative.
 
-    `seller` is None for a fee that came from no seller's account, the rule for an entry that names none.
+    `seller` is None for a fee that came from no seller's account, the schedule for an entry that names none.
     """
 
     seller: SellerId | None
-    fee_rule: str | None
-    fee_rule_version: int | None
+    fee_schedule: str | None
+    fee_schedule_version: int | None
     sales: int
     gross: int
     fee: int
@@ -80,8 +80,8 @@ _ROWS = text(
     ), booked as materialized (
       select e.number, e.source_id, e.kind = 'split' and not exists (
                select from journal_entry r where r.platform_id = :platform and r.reverses = e.id) as is_sale,
-             e.reason ->> 'fee_rule' as fee_rule,
-             cast(e.reason ->> 'fee_rule_version' as integer) as fee_rule_version,
+             e.reason ->> 'fee_schedule' as fee_schedule,
+             cast(e.reason ->> 'fee_schedule_version' as integer) as fee_schedule_version,
              e.first_posting, e.first_posting + e.posting_count - 1 as last_posting
       from (select distinct entry_number from fees) as f
       cross join lateral (
@@ -119,7 +119,7 @@ _ROWS = text(
       where a.owner_type = 'seller'
       group by 1, 2
     )
-    select paid.seller_id, e.fee_rule, e.fee_rule_version,
+    select paid.seller_id, e.fee_schedule, e.fee_schedule_version,
            count(distinct e.source_id) filter (where e.is_sale) as sales,
            coalesce(sum(sold.gross) filter (where e.is_sale), 0) as gross,
            sum(paid.fee) as fee, coalesce(sum(taxed.fee_tax), 0) as fee_tax
@@ -135,7 +135,7 @@ _ROWS = text(
 
 
 async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, currency: str) -> FeeReport:
-    """The fees of [start, end) by effective time, by seller and rule version.
+    """The fees of [start, end) by effective time, by seller and schedule version.
 
     Raises InvalidInput for a period that does not run forward, LimitExceeded beyond `ROWS_MAX` rows.
     """
@@ -169,8 +169,8 @@ async def _rows(scope: ReadScope, account: UUID, *, start: datetime, end: dateti
     return tuple(
         FeeRow(
             seller=row.seller_id,
-            fee_rule=row.fee_rule,
-            fee_rule_version=row.fee_rule_version,
+            fee_schedule=row.fee_schedule,
+            fee_schedule_version=row.fee_schedule_version,
             sales=row.sales,
             gross=int(row.gross),
             fee=int(row.fee),

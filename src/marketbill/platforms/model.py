@@ -50,16 +50,22 @@ provider_credential = Table(
     Column("updated_at", Instant, nullable=False),
 )
 
-fee_rule = Table(
-    "fee_rule",
+fee_schedule = Table(
+    "fee_schedule",
     metadata,
     platform_key(),
     Column("id", Uuid, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("percent", Numeric(7, 4), nullable=False),
-    Column("fixed", JSONB, nullable=False),
-    Column("fixed_scope", Text, nullable=False),
-    Column("base", Text, nullable=False),
-    Column("fee_tax_mode", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("version", Integer),
+    Column("document", JSONB, nullable=False),
+    Column("document_hash", LargeBinary, nullable=False),
+    Column("effective_from", Instant),
     Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("published_at", Instant),
+    Column("published_by", Text),
 )
+"""A draft may change and go; a published schedule has its version and the instant from which it holds, and stays as it
+is. The live one at an instant is the published one of the greatest `effective_from` until then."""

@@ -13,7 +13,7 @@ from marketbill.errors import Forbidden, InvalidInput, NotFound, StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PlatformId, derived_id, parse_id, public_id
 from marketbill.money import exponent
-from marketbill.platforms import fee_rule, keys
+from marketbill.platforms import fee_schedule, keys
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import platform as table
 from marketbill.rules.settlement import SellerRate, SellerTerms
@@ -51,10 +51,11 @@ class CreatedPlatform:
 
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: PlatformDraft) -> CreatedPlatform:
-    """Makes a platform with its first fee rule and its first operator key. Only for the bootstrap key."""
+    """Makes a platform with its first fee schedule and its first operator key. Only for the bootstrap key."""
     if actor.role is not Role.BOOTSTRAP:
         raise Forbidden("Only the bootstrap key may create platforms.")
     _check(draft.name, draft.country, draft.default_currency, draft.fee_tax_rate, draft.hold_from, draft.hold_days)
+    fees = draft.fee_rule.document()
     # The tenant's id comes from the idempotency key, so that a repeated request finds the tenant it made.
     id = PlatformId(derived_id(services.vault.hash(f"platformCreate:{idempotency_key}")))
     body = {
@@ -87,7 +88,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
                 version=1,
             )
         )
-        await fee_rule.add(scope, draft.fee_rule)
+        first = await fee_schedule.add_draft(scope, fees, by=actor.id)
+        await fee_schedule.publish_draft(scope, first.id, at=None, by=actor.id)
         _, secret = await keys.add(services, scope, name="First operator key", role=Role.OPERATOR)
         await idempotency.finish(scope, claim, {"secret": services.vault.encrypt(secret, context=context)})
         return CreatedPlatform(await load(scope), secret)

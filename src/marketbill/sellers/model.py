@@ -1,6 +1,6 @@
 """Table of the sellers."""
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, Text, Uuid
+from sqlalchemy import ARRAY, Boolean, Column, Integer, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Instant, metadata, platform_key
@@ -25,4 +25,5 @@ seller = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("groups", ARRAY(Text), nullable=False, server_default="{}"),
 )
