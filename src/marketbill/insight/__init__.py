@@ -1,0 +1,1 @@
+"""Insight: what the books mean, explained and tried out, without changing them."""
