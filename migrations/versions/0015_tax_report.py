@@ -38,17 +38,6 @@ select marketbill_protect('tax_line', 'select, insert');
 
 alter table platform add column tax_provider text not null default 'BUILT_IN'
   constraint platform_tax_provider_check check (tax_provider in ('BUILT_IN', 'STRIPE'));
-create table tax_calculation (
-  platform_id uuid not null,
-  payment_id uuid not null,
-  calculation text not null check (length(calculation) between 1 and 255),
-  expires_at timestamptz not null,
-  intent_id uuid,
-  tax_transaction text,
-  recorded_at timestamptz,
-  primary key (platform_id, payment_id)
-);
-select marketbill_protect('tax_calculation', 'select, insert, update');
 """
 
 

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.insight.taxed_sale import DEEMED, DOMESTIC, TaxedSale, book
+from tests.market.fixtures import WORKED_LINES, worked_sellers
+from tests.market.market import Market
 
 from marketbill.db import Database
 from marketbill.errors import InvalidInput
@@ -74,6 +76,20 @@ async def test_a_period_by_jurisdiction(db: Database, platform: PlatformId) -> N
         TaxAccount("tax:output-vat:NL", "INR", 315, 315, 0),
         TaxAccount("tax:withheld:in-tcs", "INR", 500, 500, 0),
     )
+
+
+async def test_the_worked_sale(market: Market) -> None:
+    """121.00 with Dutch tax of 21.00 within, as stated: nobody told where. B accounts for his fee's himself."""
+    await worked_sellers(market)
+    await market.sale(*(market.line(name, price) for name, price in WORKED_LINES))
+    async with market.machine.services.db.read(market.platform) as scope:
+        report = await tax_report(scope, start=scope.now - DAY, end=scope.now + DAY)
+    assert [(row.jurisdiction, row.kind, row.liable, row.base, row.tax, row.lines) for row in report.rows] == [
+        ("", "SALE", "SELLER", 10_000, 2_100, 3),
+        ("DE", "FEE", "BUYER", 410, 0, 1),
+        ("NL", "FEE", "PLATFORM", 830, 175, 2),
+    ]
+    assert report.accounts == (TaxAccount("tax:output-vat:NL", "EUR", 175, 175, 0),)
 
 
 async def test_what_is_no_sale_is_told_apart(db: Database, platform: PlatformId) -> None:

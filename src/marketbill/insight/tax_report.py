@@ -15,7 +15,8 @@ from marketbill.errors import InvalidInput, LimitExceeded
 from marketbill.ledger.accounts import Account, AccountGroup, accounts
 from marketbill.ledger.balances import Cut, balances_at, watermark
 from marketbill.ledger.limits import READ_MAX
-from marketbill.payments.tax_lines import TRACE_VERSION_MIN, TaxKind
+from marketbill.payments.model import TaxKind
+from marketbill.payments.tax_lines import TRACE_VERSION_MIN
 from marketbill.rules.tax.line_tax import Liable
 
 #: The most rows of one report.
@@ -147,11 +148,12 @@ async def tax_report(scope: ReadScope, *, start: datetime, end: datetime, jurisd
             )
             for row in rows
         ),
-        accounts=await _accounts(scope, start=start, end=end),
+        accounts=await tax_accounts(scope, start=start, end=end),
     )
 
 
-async def _accounts(scope: ReadScope, *, start: datetime, end: datetime) -> tuple[TaxAccount, ...]:
+async def tax_accounts(scope: ReadScope, *, start: datetime, end: datetime) -> tuple[TaxAccount, ...]:
+    """Every tax account that moved in [start, end), or that a line says did."""
     period = {"platform": scope.platform, "start": start, "end": end}
     reported = {(row.account, row.currency): int(row.tax) for row in await scope.rows(_REPORTED, period)}
     held = await _tax_accounts(scope)

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Integer, Numeric, Row, Table, Text, Uuid, bindparam, text
+from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from marketbill.db import Currency, Instant, Minor, WriteScope, metadata, platform_key
+from marketbill.db import WriteScope
 from marketbill.ids import parse_id
 from marketbill.ledger import chart
 from marketbill.money import round_ratio
+from marketbill.payments.model import TaxKind
 from marketbill.prepared import prepared
 from marketbill.rules.countries import EU_MEMBERS
 from marketbill.rules.fees.schedule import FeeKind, FeePayer
@@ -27,50 +27,6 @@ from marketbill.rules.tax.line_tax import Liable
 
 #: Older traces do not say how the tax of a line was decided; no lines are kept of their payments.
 TRACE_VERSION_MIN = 2
-
-
-class TaxKind(StrEnum):
-    """SALE: the tax on a seller's line. FEE: on the platform's fees that a seller pays. BUYER_FEE: on those of the
-    buyer. WITHHELD: what a law makes the platform keep from what it pays a seller."""
-
-    SALE = "SALE"
-    FEE = "FEE"
-    BUYER_FEE = "BUYER_FEE"
-    WITHHELD = "WITHHELD"
-
-
-tax_line = Table(
-    "tax_line",
-    metadata,
-    platform_key(),
-    Column("payment_id", Uuid, primary_key=True),
-    Column("ordinal", Integer, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),
-    Column("line_id", Text, nullable=False),
-    Column("seller_id", Uuid),
-    Column("seller_country", Text, nullable=False),
-    Column("buyer_country", Text, nullable=False),
-    Column("liable", Text, nullable=False),
-    Column("jurisdiction", Text, nullable=False),
-    Column("category", Text, nullable=False),
-    Column("scheme", Text, nullable=False),
-    Column("supply", Text, nullable=False),
-    Column("ship_from", Text, nullable=False),
-    Column("rate", Numeric(7, 4), nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("account", Text, nullable=False),
-    Column("currency", Currency, nullable=False),
-    Column("net", Minor, nullable=False),
-    Column("tax", Minor, nullable=False),
-    Column("effective_at", Instant, nullable=False),
-    Column("tax_point", Instant, nullable=False),
-)
-"""One line of a sale, or one seller's fees of one decision. Amounts in minor units; below zero for what was taken back.
-
-`account` is the account that took the tax, empty where somebody else than the platform owes it. `effective_at` is when
-the books say it happened; `tax_point` when the supply was made, earlier where a closed period moved the entry, or where
-the line takes back what was supplied before. `line_id` is empty for fees, `category` names the scheme of what is
-withheld; `scheme`, `supply` and `ship_from` say how and as what a sale is declared, as far as it was decided."""
 
 _KEEP = prepared(
     text(

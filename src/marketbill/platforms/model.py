@@ -20,6 +20,7 @@ platform = Table(
     Column("version", Integer, nullable=False),
     Column("seller_rate", Text, nullable=False, server_default="PROVIDER"),
     Column("seller_rate_markup", Numeric(7, 4), nullable=False, server_default="0"),
+    Column("tax_provider", Text, nullable=False, server_default="BUILT_IN"),
 )
 
 api_key = Table(
