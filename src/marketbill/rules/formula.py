@@ -44,7 +44,7 @@ class Shape:
     """The form that formulas have, such as `{gross} - {tax}`: a name, or a number that must be there, in each place."""
 
     shape: str
-    places: tuple[str | int, ...]
+    places: tuple[str | int | Fraction, ...]
 
 
 def read(text: str) -> Formula:
@@ -60,7 +60,7 @@ def read(text: str) -> Formula:
 @lru_cache(maxsize=512)
 def shape(template: str) -> Shape:
     """The shape of a template: names in braces stand for numbers, a number stands for itself."""
-    places: list[str | int] = []
+    places: list[str | int | Fraction] = []
     written: list[str] = []
     for word in _words(template):
         if word[0] == "{":

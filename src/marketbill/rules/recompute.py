@@ -9,8 +9,12 @@ from typing import Any
 
 from marketbill.rules.proof.finding import Finding, Flaw
 from marketbill.rules.proof.version_1 import recompute_version_1
+from marketbill.rules.proof.version_2 import recompute_version_2
 
-_VERSIONS: dict[Any, Callable[[Mapping[str, Any]], Iterable[Finding]]] = {1: recompute_version_1}
+_VERSIONS: dict[Any, Callable[[Mapping[str, Any]], Iterable[Finding]]] = {
+    1: recompute_version_1,
+    2: recompute_version_2,
+}
 
 
 def recompute(trace: Mapping[str, Any]) -> list[Finding]:

@@ -1,6 +1,6 @@
 """The steps of one line, walked in their order: formula, exact result, rounding, and what a formula starts from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
@@ -15,6 +15,8 @@ Number = int | Fraction
 
 #: The most that, with tax at a rate on top of it, fits in an amount: amount * 100 / (100 + rate).
 _FITTING = shape("{amount} * 100 / (100 + {rate})")
+#: What no step computes and yet more than one formula names: all that a seller's tax is rounded of at once.
+_KEPT = frozenset({"document"})
 #: A share by weight: total * weight / sum of weights.
 _SHARED = shape("{total} * {weight} / {weights}")
 
@@ -31,6 +33,8 @@ class SharedStep:
     weight: int
     weight_sum: int
     amount: int
+    place: int
+    family: str
 
     @property
     def subject(self) -> str:
@@ -41,18 +45,20 @@ class SharedStep:
 class Walk:
     """A walk through a line's steps. `known` holds the numbers that a formula may name, and grows with every step.
 
-    `forms` gives, for the name of a step, the templates its formula may have (of a fee's step, for the part of its name
-    after the stack's, with a dot before it). A formula that has none of these forms is a finding.
+    `forms` gives the forms that the formula of a step may have; a formula that has none of them is a finding. `family`
+    tells apart lines that share amounts of one size under one rule and yet not with one another.
     """
 
     line_id: str
     seller_id: str
-    forms: Mapping[str, Sequence[str]]
+    forms: "Forms"
     known: dict[str, Number]
+    family: str = ""
     findings: list[Finding] = field(default_factory=list)
     shared: list[SharedStep] = field(default_factory=list)
     amounts: dict[str, int] = field(default_factory=dict)
-    rules: set[str] = field(default_factory=set)
+    #: The rules of the steps, each with the name of its step.
+    rules: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def subject(self) -> str:
@@ -67,7 +73,7 @@ class Walk:
         if type(rounded) is not int:
             self._found(Flaw.MALFORMED, name, stored=rounded, recomputed="a whole number of minor units")
             return
-        self.rules.add(step["rule"])
+        self.rules.append((name, step["rule"]))
         try:
             formula = read(step["formula"])
         except FormulaUnreadable as unreadable:
@@ -97,34 +103,50 @@ class Walk:
             self._found(Flaw.FORMULA, step["name"], stored=step["formula"], recomputed="total * weight / weights")
             return
         total, weight, weights = map(int, formula.numbers)
-        shared = SharedStep(self.line_id, self.seller_id, step["name"], step["rule"], total, weight, weights, rounded)
-        self.shared.append(shared)
+        place = len(self.shared)
+        self.shared.append(
+            SharedStep(
+                *(self.line_id, self.seller_id, step["name"], step["rule"]),
+                *(total, weight, weights, rounded, place, self.family),
+            )
+        )
 
     def _operands(self, step: Mapping[str, Any], formula: Formula) -> None:
-        stack, dot, part = step["name"].rpartition(".")
-        forms = [form for form in map(shape, self.forms.get(dot + part, ())) if form.shape == formula.shape]
+        # The amounts of a step's own stack are meant before the line's of the same name.
+        stack = step["name"].rpartition(".")[0] or step["name"]
+        forms = [form for form in self.forms(self, step) if form.shape == formula.shape]
         if not forms:
             self._found(Flaw.OPERAND, step["name"], stored=step["formula"], recomputed="a formula of another form")
             return
-        differing = [self._first_difference(form, formula, stack) for form in forms]
-        if None not in differing:
-            self.findings.append(Finding(Flaw.OPERAND, self.subject, step["name"], *(differing[0] or ("", ""))))
+        differences = [self._first_difference(form, formula, stack) for form in forms]
+        if None not in differences:
+            self.findings.append(Finding(Flaw.OPERAND, self.subject, step["name"], *(differences[0] or ("", ""))))
 
     def _first_difference(self, form: Shape, formula: Formula, stack: str) -> tuple[str, str] | None:
         bound: dict[str, Number] = {}
         for place, number in zip(form.places, formula.numbers, strict=True):
-            if isinstance(place, int):
+            if not isinstance(place, str):
                 meant: Number | None = place
             else:
-                # A stack's own amount is meant before the line's amount of that name.
-                meant = self.known.get(f"{stack}.{place}", self.known.get(place)) if stack else self.known.get(place)
-                meant = bound.setdefault(place, number) if meant is None else meant
+                meant = self.known.get(f"{stack}.{place}", self.known.get(place))
+                if meant is None:
+                    meant = bound.setdefault(place, number)
+                    if place in _KEPT:
+                        self.known[place] = number
             if meant != number:
                 return str(number), f"{meant} ({place})" if isinstance(place, str) else str(meant)
         return None
 
     def _found(self, flaw: Flaw, name: str, *, stored: Any, recomputed: Any) -> None:
         self.findings += differing(flaw, self.subject, name, stored=stored, recomputed=recomputed)
+
+
+Forms = Callable[[Walk, Mapping[str, Any]], Iterable[Shape]]
+
+
+def templates(forms: Mapping[str, Sequence[str]]) -> Forms:
+    """The forms of each step by its whole name."""
+    return lambda _, step: map(shape, forms.get(step["name"], ()))
 
 
 def _bound(formula: Formula) -> int | str:

@@ -6,33 +6,35 @@ from typing import Any
 
 from marketbill.rules.proof.finding import Finding, Flaw, differing
 from marketbill.rules.proof.shares import recompute_shares
-from marketbill.rules.proof.steps import SharedStep, Walk
+from marketbill.rules.proof.steps import SharedStep, Walk, templates
 
 _SUMS = ("gross", "tax", "net", "fee", "fee_tax", "seller_net")
 _AMOUNTS = (*_SUMS, "fee_percent_part", "fee_fixed_part")
 _FEE_TAX = ("fee_tax_rate", "fee_tax_rule", "fee_tax_label")
 _PERCENT = ("{gross} * {percent} / 100", "{net} * {percent} / 100")
-_FORMS: Mapping[str, Sequence[str]] = {
-    "gross": ("{quantity} * {unit_price}", "{net} + {tax}"),
-    "net": ("{quantity} * {unit_price}", "{gross} - {tax}"),
-    "tax": ("{gross} * {tax_rate} / (100 + {tax_rate})", "{net} * {tax_rate} / 100"),
-    "fee_percent_part": (*_PERCENT, "{fee} - {rest}", "{fee_with_tax} - {rest}"),
-    "fee_fixed_part": (
-        "{fixed}",
-        "{fixed} * {quantity}",
-        "{fixed} * {gross} / {weights}",
-        "{fee} - {fee_percent_part}",
-        "{fee_with_tax} - {fee_percent_part}",
-    ),
-    "fee": (
-        "{fee_percent_part} + {fee_fixed_part}",
-        "{gross} * 100 / (100 + {fee_tax_rate})",
-        "{fee_with_tax} - {fee_tax}",
-    ),
-    "fee_with_tax": ("{fee_percent_part} + {fee_fixed_part}", "{gross}"),
-    "fee_tax": ("{fee} * {fee_tax_rate} / 100", "{fee_with_tax} * {fee_tax_rate} / (100 + {fee_tax_rate})"),
-    "seller_net": ("{gross} - {fee} - {fee_tax}",),
-}
+_FORMS = templates(
+    {
+        "gross": ("{quantity} * {unit_price}", "{net} + {tax}"),
+        "net": ("{quantity} * {unit_price}", "{gross} - {tax}"),
+        "tax": ("{gross} * {tax_rate} / (100 + {tax_rate})", "{net} * {tax_rate} / 100"),
+        "fee_percent_part": (*_PERCENT, "{fee} - {rest}", "{fee_with_tax} - {rest}"),
+        "fee_fixed_part": (
+            "{fixed}",
+            "{fixed} * {quantity}",
+            "{fixed} * {gross} / {weights}",
+            "{fee} - {fee_percent_part}",
+            "{fee_with_tax} - {fee_percent_part}",
+        ),
+        "fee": (
+            "{fee_percent_part} + {fee_fixed_part}",
+            "{gross} * 100 / (100 + {fee_tax_rate})",
+            "{fee_with_tax} - {fee_tax}",
+        ),
+        "fee_with_tax": ("{fee_percent_part} + {fee_fixed_part}", "{gross}"),
+        "fee_tax": ("{fee} * {fee_tax_rate} / 100", "{fee_with_tax} * {fee_tax_rate} / (100 + {fee_tax_rate})"),
+        "seller_net": ("{gross} - {fee} - {fee_tax}",),
+    }
+)
 
 
 def recompute_version_1(trace: Mapping[str, Any]) -> Iterable[Finding]:
@@ -59,7 +61,7 @@ def _line(line: Mapping[str, Any], walk: Walk, rule: str) -> Iterable[Finding]:
     stated = line["fee"] + (line["fee_tax"] if with_tax else 0)
     yield from differing(Flaw.IDENTITY, walk.subject, "parts of the fee", stored=parts, recomputed=stated)
     yield from _even(line, walk.subject)
-    for named in sorted(one for one in walk.rules if one.startswith("fee:")):
+    for named in sorted({one for _, one in walk.rules if one.startswith("fee:")}):
         yield from differing(Flaw.RULE, walk.subject, "fee rule", stored=named, recomputed=rule)
 
 

@@ -1,1 +1,0 @@
-"""The commands of taxes: a file for each subject."""
