@@ -27,6 +27,7 @@ from marketbill_graphql.provider_intents import ProviderIntentCommands, Provider
 from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
+from marketbill_graphql.tax_rates import TaxRateCommands, TaxRateQueries
 from marketbill_graphql.transfers import TransferQueries
 from marketbill_graphql.trial_balance import TrialBalanceQueries
 
@@ -51,11 +52,13 @@ _QUERIES = (
     CorrectionQueries,
     StatementQueries,
     ExchangeRateQueries,
+    TaxRateQueries,
 )
 _COMMANDS = (
     PlatformCommands,
     ApiKeyCommands,
     FeeScheduleCommands,
+    TaxRateCommands,
     SellerCommands,
     BuyerCommands,
     CheckoutCommands,

@@ -39,6 +39,7 @@ PREFIX = {
     "account change": "chg",
     "correction": "cor",
     "provider intent": "int",
+    "tax rate": "txr",
 }
 KIND = {prefix: kind for kind, prefix in PREFIX.items()}
 

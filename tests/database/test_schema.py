@@ -144,7 +144,7 @@ async def test_the_apps_roles_own_nothing_and_bypass_nothing(admin: asyncpg.Conn
 async def test_books_can_be_written_and_never_changed(admin: asyncpg.Connection) -> None:
     for table in (
         *("journal_entry", "posting", "ledger_period", "ledger_account_change", "ledger_correction_limit"),
-        *("payment_line", "payment_share"),
+        *("payment_line", "payment_share", "tax_line"),
     ):
         rights = [
             right

@@ -193,6 +193,7 @@ def test_what_each_role_may_start() -> None:
         "providerConnect",
         "providerIntentAbandon",
         "providerIntentRetry",
+        "taxRateAdd",
     }
     assert set(mutations[Role.OPERATOR]) == {*SCHEMA.mutation_type.fields} - {"platformCreate"}  # type: ignore[union-attr]
     queries = {
@@ -212,6 +213,7 @@ def test_what_each_role_may_start() -> None:
         "payouts",
         "statement",
         "exchangeRate",
+        "taxRates",
     }
 
 

@@ -72,6 +72,7 @@ async def test_books_that_hold_are_proven(sold: Market) -> None:
     assert found["transfers booked", "3 x transfer EUR"] == "106.85"
     assert found["payouts booked", "1 x payout-paid EUR"] == "35.89"
     assert found["fee report", "revenue:platform-fee EUR"] == "12.40"
+    assert found["tax report = tax accounts", "tax:output-vat:NL EUR"] == "1.75"
     assert found["provider balance", "psp:available EUR"] == "12.08"
     assert not [check for check in checks if check.verdict is Verdict.WARNING]
 
@@ -154,6 +155,26 @@ async def test_a_cent_in_a_payment(sold: Market, tamper: Tamper) -> None:
     [id] = [row.payment_id for row in (await sold.transfers())[:1]]
     assert f"{public_id('payment', id)} split EUR" in {check.subject for check in wrong}
     assert "revenue:platform-fee EUR" in {check.subject for check in wrong}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update tax_line set tax = tax + 1 where kind = 'FEE' and tax = 108",
+        "delete from tax_line where kind = 'FEE' and tax = 67",
+    ],
+)
+async def test_a_cent_in_a_tax_line(sold: Market, tamper: Tamper, statement: str) -> None:
+    await tamper(statement)
+    wrong = broken(await checks_of(sold))
+    assert [check.name for check in wrong] == ["tax report = tax accounts", "tax lines of payment"]
+    assert wrong[0].subject == "tax:output-vat:NL EUR"
+
+
+async def test_a_cent_between_two_tax_lines(sold: Market, tamper: Tamper) -> None:
+    """The sums agree; the payment's own lines do not."""
+    await tamper("update tax_line set tax = tax - 1 where kind = 'SALE' and tax = 868")
+    assert [check.name for check in broken(await checks_of(sold))] == ["tax lines of payment"]
 
 
 async def test_a_cent_in_a_transfer_or_a_payout(sold: Market, tamper: Tamper) -> None:

@@ -1,5 +1,6 @@
 """Tax in and on a price, and the tax on the platform's fee."""
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -11,12 +12,15 @@ from marketbill.money import round_ratio
 from marketbill.rules.countries import COUNTRIES, EU_MEMBERS, UnknownCountry
 from marketbill.rules.rates import RateOutOfRange, RateTooPrecise, rate_parts
 from marketbill.rules.tax.arithmetic import tax_on_top, tax_within
-from marketbill.rules.tax.fee_tax import fee_tax
-from marketbill.rules.tax.parties import PlatformTax, SellerTax
+from marketbill.rules.tax.fee_tax import buyer_fee_tax, fee_tax, standard_rate
+from marketbill.rules.tax.parties import BuyerTax, PlatformTax, SellerTax
+from marketbill.rules.tax.rate_table import UnknownJurisdiction
 from marketbill.rules.tax.vat_number import vat_number_valid
+from marketbill.tax_data import built_in
 
 NL = PlatformTax(country="NL", rate=Decimal(21))
 GB = PlatformTax(country="GB", rate=Decimal(20))
+IN = PlatformTax(country="IN", rate=Decimal(18))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,12 @@ def test_tax_within_is_the_tax_on_the_exact_net(gross: int, rate: Decimal) -> No
         (NL, "DE", True, 0, "fee-vat:eu-reverse-charge", "Reverse charge"),
         (NL, "GR", True, 0, "fee-vat:eu-reverse-charge", "Reverse charge"),
         (NL, "FR", False, 21, "fee-vat:eu-fallback", "VAT"),
-        (NL, "GB", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (NL, "GB", True, 0, "fee-vat:gb-reverse-charge", "Outside the scope of VAT; reverse charge"),
+        (NL, "GB", False, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (IN, "IN", True, 18, "fee-vat:domestic", "GST"),
+        (IN, "IN", False, 18, "fee-vat:domestic", "GST"),
+        (NL, "IN", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
+        (IN, "DE", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
         (NL, "US", False, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
         (GB, "GB", False, 20, "fee-vat:domestic", "VAT"),
         (GB, "DE", True, 0, "fee-vat:outside-scope", "Outside the scope of VAT"),
@@ -79,6 +88,43 @@ def test_who_owes_tax_on_the_fee(
 ) -> None:
     decision = fee_tax(platform=platform, seller=SellerTax(country=country, vat_number_valid=has_number))
     assert (decision.rate, decision.rule, decision.label) == (Decimal(rate), rule, label)
+    assert decision.jurisdiction == (platform.country if rate else "")
+
+
+NL_OSS = PlatformTax(country="NL", rate=Decimal(21), registrations=frozenset({"EU", "GB"}))
+
+
+@pytest.mark.parametrize(
+    ("platform", "country", "business", "rate", "rule", "jurisdiction"),
+    [
+        (NL, "NL", False, 21, "domestic", "NL"),
+        (NL, "NL", True, 21, "domestic", "NL"),
+        (NL, "", False, 21, "domestic", "NL"),
+        (NL, "DE", False, 21, "eu-threshold", "NL"),
+        (NL_OSS, "DE", False, 19, "eu-oss", "DE"),
+        (NL_OSS, "HU", False, 27, "eu-oss", "HU"),
+        (NL_OSS, "DE", True, 0, "eu-reverse-charge", ""),
+        (NL_OSS, "GB", False, 20, "registered", "GB"),
+        (NL_OSS, "GB", True, 0, "outside-scope", ""),
+        (NL, "GB", False, 0, "outside-scope", ""),
+        (NL, "US", False, 0, "outside-scope", ""),
+        (GB, "DE", False, 0, "outside-scope", ""),
+    ],
+)
+def test_who_owes_tax_on_a_fee_of_the_buyer(
+    platform: PlatformTax, country: str, business: bool, rate: int, rule: str, jurisdiction: str
+) -> None:
+    decision = buyer_fee_tax(
+        platform=platform, buyer=BuyerTax(country, business=business), table=built_in(), on=date(2026, 3, 2)
+    )
+    assert (decision.rate, decision.rule, decision.jurisdiction) == (rate, f"buyer-fee-vat:{rule}", jurisdiction)
+
+
+def test_a_platform_that_states_no_rate_charges_its_countrys() -> None:
+    on = date(2026, 3, 2)
+    assert [standard_rate(country, built_in(), on) for country in ("NL", "IN", "GB")] == [21, 18, 20]
+    with pytest.raises(UnknownJurisdiction):
+        standard_rate("US", built_in(), on)
 
 
 @pytest.mark.parametrize("country", ["", "nl", "NLD", "EL", "UK", "EU", "XI", "ZZ"])

@@ -35,6 +35,7 @@ COMMANDS = (
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
     Command("fx", "marketbill.cli.fx:fx", _BOOKS, "Show exchange rates, and bring them up to date."),
+    Command("tax", "marketbill.cli.tax.program:tax", _BOOKS, "List tax rates, and add your own."),
     Command(
         "import-orders",
         "marketbill.cli.orders.command:import_orders",

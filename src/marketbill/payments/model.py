@@ -25,6 +25,16 @@ class PaymentStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class TaxKind(StrEnum):
+    """SALE: the tax on a seller's line. FEE: on the platform's fees that a seller pays. BUYER_FEE: on those of the
+    buyer. WITHHELD: what a law makes the platform keep from what it pays a seller."""
+
+    SALE = "SALE"
+    FEE = "FEE"
+    BUYER_FEE = "BUYER_FEE"
+    WITHHELD = "WITHHELD"
+
+
 payment = Table(
     "payment",
     metadata,
@@ -155,3 +165,36 @@ seller_volume = Table(
     Column("gross", BigInteger, nullable=False),
 )
 """What each seller sold in a month (by UTC, in minor units): the volume that the tiers of a fee go by."""
+
+tax_line = Table(
+    "tax_line",
+    metadata,
+    platform_key(),
+    Column("payment_id", Uuid, primary_key=True),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("line_id", Text, nullable=False),
+    Column("seller_id", Uuid),
+    Column("seller_country", Text, nullable=False),
+    Column("buyer_country", Text, nullable=False),
+    Column("liable", Text, nullable=False),
+    Column("jurisdiction", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("supply", Text, nullable=False),
+    Column("ship_from", Text, nullable=False),
+    Column("rate", Numeric(7, 4), nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("currency", Currency, nullable=False),
+    Column("net", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("tax_point", Instant, nullable=False),
+)
+"""One line of a sale, or one seller's fees of one decision. Amounts in minor units; below zero for what was taken back.
+
+`account` is the account that took the tax, empty where somebody else than the platform owes it. `effective_at` is when
+the books say it happened; `tax_point` when the supply was made, earlier where a closed period moved the entry, or where
+the line takes back what was supplied before. `line_id` is empty for fees, `category` names the scheme of what is
+withheld; `scheme`, `supply` and `ship_from` say how and as what a sale is declared, as far as it was decided."""

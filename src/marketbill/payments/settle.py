@@ -17,7 +17,7 @@ from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking
+from marketbill.payments import booking, tax_lines
 from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payments.recording import tell_if_revived
 from marketbill.prepared import prepared
@@ -106,6 +106,11 @@ class _Progress:
     def post(self, entry: JournalEntry | None) -> None:
         if entry is not None:
             self.entries.append(entry)
+
+    @property
+    def is_booked_now(self) -> bool:
+        """The charge is booked in this transaction."""
+        return self.row.booked_at is None and self.values["booked_at"] is not None
 
 
 async def lock(scope: WriteScope, ids: Iterable[PaymentId]) -> dict[PaymentId, Row[Any]]:
@@ -262,3 +267,4 @@ async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
     if any(step.values["released_at"] is not None for step in steps):
         await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
     await journal.post_all(scope, [entry for step in steps for entry in step.entries])
+    await tax_lines.keep(scope, [(step.row, step.values["booked_at"]) for step in steps if step.is_booked_now])

@@ -1,6 +1,6 @@
 """Tables of the platforms."""
 
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, Numeric, String, Table, Text, Uuid
+from sqlalchemy import Boolean, Column, Date, Integer, LargeBinary, Numeric, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -20,6 +20,7 @@ platform = Table(
     Column("version", Integer, nullable=False),
     Column("seller_rate", Text, nullable=False, server_default="PROVIDER"),
     Column("seller_rate_markup", Numeric(7, 4), nullable=False, server_default="0"),
+    Column("tax_provider", Text, nullable=False, server_default="BUILT_IN"),
 )
 
 api_key = Table(
@@ -69,3 +70,26 @@ fee_schedule = Table(
 )
 """A draft may change and go; a published schedule has its version and the instant from which it holds, and stays as it
 is. The live one at an instant is the published one of the greatest `effective_from` until then."""
+
+tax_rate_row = Table(
+    "tax_rate_row",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("jurisdiction", Text, nullable=False),
+    Column("tax", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("supply", Text, nullable=False),
+    Column("rate", Numeric(7, 4), nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),
+    Column("legal_source", Text, nullable=False),
+    Column("source_url", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("estimate", Boolean, nullable=False),
+    Column("replaces_id", Uuid),
+    Column("reason", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("added_at", Instant, nullable=False),
+)

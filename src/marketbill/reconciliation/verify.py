@@ -14,6 +14,7 @@ from marketbill.reconciliation.ledger import (
     prove_trial_balance,
 )
 from marketbill.reconciliation.provider import BalanceReader, prove_provider
+from marketbill.reconciliation.tax import prove_taxes
 from marketbill.reconciliation.waiting import find_waiting
 from marketbill.services import Services
 
@@ -25,6 +26,7 @@ _PARTS = (
     ("transfers", prove_transfers),
     ("payouts", prove_payouts),
     ("fees", prove_fees),
+    ("taxes", prove_taxes),
     ("statements", prove_statements),
     ("what waits", find_waiting),
 )

@@ -125,7 +125,7 @@ class RateTable:
             if name and name not in RATE_CATEGORIES and name not in PRODUCT_CATEGORIES:
                 raise UnknownTaxCategory(name, path=path)
         if supply and (row := self._at(jurisdiction, supply, on)) is not None:
-            return self._whole(row, on)
+            return self._whole(row, on, path)
         if not category:
             if supply:
                 raise self._refused(jurisdiction, supply, on, path)
@@ -135,7 +135,7 @@ class RateTable:
         row = self._at(jurisdiction, category, on)
         if row is None:
             raise self._refused(jurisdiction, category, on, path)
-        return self._whole(row, on)
+        return self._whole(row, on, path)
 
     def on(self, jurisdiction: str, on: date) -> list[RateRow]:
         """Every row of a place that holds on a day, plain categories first; a province's without the country's part."""
@@ -178,10 +178,10 @@ class RateTable:
         index = bisect_right(starts, on) - 1
         return rows[index] if index >= 0 and rows[index].holds(on) else None
 
-    def _whole(self, row: RateRow, on: date) -> RateRow:
+    def _whole(self, row: RateRow, on: date, path: Path) -> RateRow:
         if not row.on_top_of:
             return row
-        beneath = self.rate(row.on_top_of, row.category, on, row.supply)
+        beneath = self.rate(row.on_top_of, row.category, on, row.supply, path=path)
         return replace(
             row, tax=f"{beneath.tax} + {row.tax}", rate=beneath.rate + row.rate, on_top_of="", parts=(beneath, row)
         )

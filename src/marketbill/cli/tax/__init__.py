@@ -1,0 +1,1 @@
+"""The commands of taxes: a file for each subject."""
