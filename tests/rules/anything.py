@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hypothesis import assume
 from hypothesis import strategies as st
-from tests.rules.shop import AT, NL, SELLERS
+from tests.rules.shop import AT, NL, SELLERS, decisions
 
 from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
 from marketbill.rules.discounts import DiscountAboveLines
@@ -120,7 +120,7 @@ def fee_terms(draw: st.DrawFn) -> FeeTerms:
     return FeeTerms(Schedule("fee_1", 1, made, unmatched=Unmatched.FREE), AT, {}, volumes)
 
 
-def decisions() -> st.SearchStrategy[LineTax]:
+def line_taxes() -> st.SearchStrategy[LineTax]:
     return st.builds(
         LineTax,
         rate=st.sampled_from([Decimal(0), Decimal("5.5"), Decimal(9), Decimal(21)]),
@@ -135,10 +135,11 @@ def decisions() -> st.SearchStrategy[LineTax]:
 @st.composite
 def sales(draw: st.DrawFn) -> SplitPlan:
     whole = draw(baskets())
-    found = {line.id: draw(decisions()) for line in whole.lines}
+    found = {line.id: draw(line_taxes()) for line in whole.lines}
     buyer = BuyerTax(draw(st.sampled_from(["NL", "DE", "US"])), business=draw(st.booleans()))
     try:
-        return split_decided(whole, draw(fee_terms()), TaxTerms(NL, SELLERS, buyer), found)
+        terms = TaxTerms(NL, SELLERS, buyer)
+        return split_decided(whole, draw(fee_terms()), terms, decisions(whole, terms, found))
     except DiscountAboveLines:
         assume(False)
         raise

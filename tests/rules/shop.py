@@ -8,8 +8,10 @@ from typing import Any
 from marketbill.rules.basket import Basket, BasketLine
 from marketbill.rules.fees.schedule import FeeRule, Period, Schedule
 from marketbill.rules.fees.terms import FeeTerms
-from marketbill.rules.plan import SplitPlan
+from marketbill.rules.plan import Decisions, SplitPlan
 from marketbill.rules.split import split
+from marketbill.rules.tax.fee_tax import buyer_fee_tax, fee_tax
+from marketbill.rules.tax.line_tax import LineTax
 from marketbill.rules.tax.parties import BuyerTax, PlatformTax, SellerTax
 from marketbill.rules.tax.terms import TaxTerms
 
@@ -67,8 +69,14 @@ def tax(platform: PlatformTax = NL, **more: Any) -> TaxTerms:
     return TaxTerms(platform=platform, sellers=SELLERS, **more)
 
 
+def decisions(basket: Basket, terms: TaxTerms, lines: Mapping[str, LineTax]) -> Decisions:
+    """The lines' taxes as given, the fees' as the rules say."""
+    sellers = {one.seller_id: fee_tax(platform=terms.platform, seller=SELLERS[one.seller_id]) for one in basket.lines}
+    return Decisions(lines, sellers, buyer_fee_tax(platform=terms.platform, buyer=terms.buyer))
+
+
 def divide(basket: Basket, fees: FeeTerms, *, buyer: BuyerTax | None = None) -> SplitPlan:
-    return split(basket, fees, tax(**({} if buyer is None else {"buyer": buyer})))
+    return split(basket, fees, tax() if buyer is None else tax(buyer=buyer))
 
 
 #: The basket of 121.00 of three sellers.

@@ -246,7 +246,7 @@ def test_the_buyer_pays_his_fee_on_top_and_the_sellers_money_is_untouched() -> N
     ("buyer", "tax", "rule_id"),
     [
         (BuyerTax(), 74, "domestic"),
-        (BuyerTax("DE"), 74, "domestic"),
+        (BuyerTax("DE"), 74, "eu-threshold"),
         (BuyerTax("NL", business=True), 74, "domestic"),
         (BuyerTax("DE", business=True), 0, "eu-reverse-charge"),
         (BuyerTax("US", business=True), 0, "outside-scope"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.rules.shop import WORKED, basket, divide, fees, line, rule, tax
+from tests.rules.shop import WORKED, basket, decisions, divide, fees, line, rule, tax
 
 from marketbill.errors import InvalidInput
 from marketbill.money import AmountTooLarge
@@ -138,9 +138,9 @@ def test_shipping_of_free_goods_is_shared_evenly() -> None:
 
 def decided(*lines: Any, decision: LineTax, platform: PlatformTax | None = None, terms: Any = TEN) -> Any:
     whole = basket(*lines)
-    return split_decided(
-        whole, terms, tax() if platform is None else tax(platform), {one.id: decision for one in lines}
-    )
+    terms_of_tax = tax() if platform is None else tax(platform)
+    found = decisions(whole, terms_of_tax, {one.id: decision for one in lines})
+    return split_decided(whole, terms, terms_of_tax, found)
 
 
 def test_three_times_099_is_052_of_tax_by_document_for_each_seller_apart() -> None:
@@ -157,7 +157,7 @@ def test_three_times_099_is_052_of_tax_by_document_for_each_seller_apart() -> No
 def test_a_document_holds_shipping_too_and_prices_without_tax() -> None:
     document = LineTax(Decimal(21), Liable.SELLER, "x", rounding=TaxRounding.DOCUMENT)
     whole = basket(line("1", 102, inclusive=False), line("2", 102, inclusive=False), shipping=(Shipping("A", 102),))
-    plan = split_decided(whole, TEN, tax(), dict.fromkeys("12", document))
+    plan = split_decided(whole, TEN, tax(), decisions(whole, tax(), dict.fromkeys("12", document)))
     # 3.06 at 21 % is 0.6426; by line, 0.21 four times.
     assert plan.totals.tax == 64
     assert [part.amounts[:5] for part in plan.lines] == [(185, 32, 153, 62, 11), (185, 32, 153, 62, 11)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.rules.anything import sales
-from tests.rules.shop import WORKED, basket, divide, fees, line, rule, tax
+from tests.rules.shop import WORKED, basket, decisions, divide, fees, line, rule, tax
 
 from marketbill.rules.basket import Discount
 from marketbill.rules.fees.rule import FeeTaxMode
@@ -103,7 +103,7 @@ def test_half_a_sale_with_everything_in_it() -> None:
     decision = LineTax(
         Decimal(21), Liable.PLATFORM, "x", jurisdiction="NL", withheld=(Withholding("scheme", Decimal(1), "y"),)
     )
-    sold = split_decided(whole, terms, tax(), {"1": decision}).lines[0]
+    sold = split_decided(whole, terms, tax(), decisions(whole, tax(), {"1": decision})).lines[0]
     assert sold.amounts.charged == 10890 + 484 + 102
     half = refunded(sold, 6050, ALL)
     back = half.amounts

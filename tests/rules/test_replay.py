@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from tests.rules.shop import WORKED, basket, divide, fees, line, rule, schedule, tax
+from tests.rules.shop import WORKED, basket, decisions, divide, fees, line, rule, schedule, tax
 
 from marketbill.rules.fees.conditions import Conditions
 from marketbill.rules.fees.schedule import Period, Tier, TierMode, Tiers
 from marketbill.rules.fx import ExchangeRate, Rates
 from marketbill.rules.replay import TraceNotReplayable, sale_of, split_again
-from marketbill.rules.split import split
+from marketbill.rules.split import split, split_decided
+from marketbill.rules.tax.line_tax import Liable, LineTax
 from marketbill.rules.tax.parties import BuyerTax
 
 
@@ -29,11 +30,20 @@ def test_a_trace_keeps_what_rules_look_at() -> None:
     one = basket(line("1", 1000, category="books/old", product="sku-1"), channel="app", payment_method="card")
     terms = fees(rule(percent=1), groups={"A": frozenset({"gold", "new"})}, volumes={"A": {Period.YEAR: 100}})
     rates = Rates({("EUR", "USD"): ExchangeRate("EUR", "USD", 11, 10, "ecb", datetime(2026, 2, 27, tzinfo=UTC))})
-    plan = split(one, terms, tax(buyer=BuyerTax("US", region="US-CA", postcode="90001")), rates)
+    terms_of_tax = tax(buyer=BuyerTax("US", region="US-CA", postcode="90001"))
+    assert split(one, terms, terms_of_tax, rates).to_trace()["inputs"]["rates"] == []
+    compared = LineTax(Decimal(21), Liable.SELLER, "x", evidence={"consignment_rate": "11/10 EUR/USD"})
+    plan = split_decided(one, terms, terms_of_tax, decisions(one, terms_of_tax, {"1": compared}), rates)
     trace = json.loads(json.dumps(plan.to_trace()))
     assert "90001" not in json.dumps(trace)
     assert trace["inputs"]["sellers"] == {
-        "A": {"country": "NL", "vat_number_valid": True, "groups": ["gold", "new"], "volumes": {"YEAR": 100}}
+        "A": {
+            "country": "NL",
+            "vat_number_valid": True,
+            "fee_tax": {"rate": "21", "rule": "fee-vat:domestic", "label": "VAT", "jurisdiction": "NL"},
+            "groups": ["gold", "new"],
+            "volumes": {"YEAR": 100},
+        }
     }
     sale = sale_of(trace)
     assert (sale.at, sale.rates, sale.tax.buyer) == (terms.at, rates, BuyerTax("US", region="US-CA"))

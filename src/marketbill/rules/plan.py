@@ -73,6 +73,16 @@ class LinePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Decisions:
+    """All that was decided about the taxes of a sale: on each line by line id, on the fees of each seller with lines by
+    seller id, and on the buyer's fees."""
+
+    lines: Mapping[str, LineTax]
+    seller_fees: Mapping[str, FeeTaxDecision]
+    buyer_fee: FeeTaxDecision
+
+
+@dataclass(frozen=True, slots=True)
 class Legs:
     """Where amounts are booked: fees by the name of their account under `revenue:platform-fee` (empty for the account
     itself), taxes on fees by country, deemed taxes by jurisdiction, withheld taxes by scheme, parts by the public id of
@@ -103,7 +113,7 @@ class SellerShare:
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
     """A sale, split. Lines are in the order of the basket, sellers in the order of their first line; who only receives
-    comes last. `basket`, `fees`, `tax` and `rates` are what it was computed from."""
+    comes last. `basket`, `fees`, `tax`, `rates` and `decisions` are what it was computed from."""
 
     currency: str
     schedule_id: str
@@ -116,6 +126,7 @@ class SplitPlan:
     fees: "FeeTerms"
     tax: "TaxTerms"
     rates: "Rates"
+    decisions: Decisions
 
     def to_trace(self) -> dict[str, Any]:
         """The whole plan as plain data (strings, integers, lists) for a JSON column; every amount can be recomputed."""

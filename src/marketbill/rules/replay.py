@@ -12,8 +12,9 @@ from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
 from marketbill.rules.fees.schedule import Period, Schedule
 from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import ExchangeRate, Rates
-from marketbill.rules.plan import SplitPlan
+from marketbill.rules.plan import Decisions, SplitPlan
 from marketbill.rules.split import split_decided
+from marketbill.rules.tax.fee_tax import FeeTaxDecision
 from marketbill.rules.tax.line_tax import Liable, LineTax, TaxRounding, Withholding
 from marketbill.rules.tax.parties import BuyerTax, PlatformTax, SellerTax
 from marketbill.rules.tax.terms import TaxTerms
@@ -40,7 +41,7 @@ class Sale:
     """What a sale was computed from, but for its schedule. Texts that no amount depends on are empty."""
 
     basket: Basket
-    decisions: Mapping[str, LineTax]
+    decisions: Decisions
     tax: TaxTerms
     rates: Rates
     at: datetime
@@ -56,11 +57,17 @@ def sale_of(trace: Mapping[str, Any]) -> Sale:
     sellers = inputs["sellers"]
     return Sale(
         basket=basket_of(trace),
-        decisions={id: _tax(line["tax"]) for id, line in inputs["lines"].items()},
+        decisions=Decisions(
+            lines={id: _tax(line["tax"]) for id, line in inputs["lines"].items()},
+            seller_fees={id: _fee_tax(told["fee_tax"]) for id, told in sellers.items()},
+            buyer_fee=_fee_tax(inputs["buyer"]["fee_tax"]),
+        ),
         tax=TaxTerms(
             platform=PlatformTax(inputs["platform"]["country"], Decimal(inputs["platform"]["rate"])),
             sellers={id: SellerTax(told["country"], told["vat_number_valid"]) for id, told in sellers.items()},
-            buyer=BuyerTax(**inputs["buyer"]),
+            buyer=BuyerTax(
+                inputs["buyer"]["country"], region=inputs["buyer"]["region"], business=inputs["buyer"]["business"]
+            ),
         ),
         rates=Rates({(row[0], row[1]): _rate(row) for row in inputs["rates"]}),
         at=datetime.fromisoformat(trace["at"]),
@@ -133,6 +140,10 @@ def _tax(told: Mapping[str, Any]) -> LineTax:
         evidence=told["evidence"],
         known=told["known"],
     )
+
+
+def _fee_tax(told: Mapping[str, str]) -> FeeTaxDecision:
+    return FeeTaxDecision(Decimal(told["rate"]), told["rule"], told["label"], told["jurisdiction"])
 
 
 def _rate(row: list[Any]) -> ExchangeRate:

@@ -4,7 +4,7 @@
 and therefore agree to the cent; what was decided is kept as the plan's trace and never computed again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from marketbill.errors import InvalidInput, Path
@@ -19,14 +19,14 @@ from marketbill.rules.fees.schedule import FeeBase, FeeKind, FeePayer, FeeRule, 
 from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fees.tiers import Climb, slices_for
 from marketbill.rules.fx import NO_RATES, Rates
-from marketbill.rules.plan import FEE_BOUNDED, LinePlan, SplitPlan, Totals, sum_amounts
+from marketbill.rules.plan import FEE_BOUNDED, Decisions, LinePlan, SplitPlan, Totals, sum_amounts
 from marketbill.rules.pricing import PricedLine, price
 from marketbill.rules.rates import rate_parts
 from marketbill.rules.shares import buyer_legs_of, shares_of
 from marketbill.rules.tax.arithmetic import tax_on_top
 from marketbill.rules.tax.decision import decide
 from marketbill.rules.tax.fee_tax import NO_FEE_TAX, FeeTaxDecision, buyer_fee_tax, fee_tax
-from marketbill.rules.tax.line_tax import Liable, LineTax
+from marketbill.rules.tax.line_tax import Liable
 from marketbill.rules.tax.terms import TaxTerms
 
 
@@ -94,29 +94,24 @@ def split(basket: Basket, fees: FeeTerms, tax: TaxTerms, rates: Rates = NO_RATES
     for index, line in enumerate(basket.lines):
         if line.seller_id not in tax.sellers:
             raise SellerTermsMissing(line.seller_id, path=("lines", str(index), "sellerId"))
-    return split_decided(basket, fees, tax, decide(basket, tax, rates), rates)
+    decisions = Decisions(decide(basket, tax, rates), *_fee_taxes(basket, fees, tax))
+    return split_decided(basket, fees, tax, decisions, rates)
 
 
 def split_decided(
-    basket: Basket, fees: FeeTerms, tax: TaxTerms, decisions: Mapping[str, LineTax], rates: Rates = NO_RATES
+    basket: Basket, fees: FeeTerms, tax: TaxTerms, decisions: Decisions, rates: Rates = NO_RATES
 ) -> SplitPlan:
-    """The same, with the decision on each line's tax given by line id: as for a sale that was decided before."""
-    priced = price(basket, decisions)
+    """The same, with every decision on tax given: as for a sale that was decided before."""
+    priced = price(basket, decisions.lines)
     bounded(sum(item.gross for item in priced), path=("lines",))
     works = _begin(basket, fees, tax, priced)
     in_order = sorted(works, key=lambda work: work.item.line.id)
-    fee_taxes = {
-        seller_id: fee_tax(platform=tax.platform, seller=tax.sellers[seller_id])
-        for seller_id in dict.fromkeys(item.line.seller_id for item in priced)
-    }
-    buyer_tax = buyer_fee_tax(platform=tax.platform, buyer=tax.buyer)
-
     stacks = by_stack(fees.schedule)
     for stack in (*stacks, *sorted(fees.schedule.required - stacks.keys())):
-        _charge_stack(stack, stacks.get(stack, ()), in_order, basket.currency, fees, fee_taxes, buyer_tax)
+        _charge_stack(stack, stacks.get(stack, ()), in_order, basket.currency, fees, decisions)
 
     lines = tuple(_finish(work) for work in works)
-    shares = shares_of(lines, fee_taxes)
+    shares = shares_of(lines, decisions.seller_fees)
     plan = SplitPlan(
         currency=basket.currency,
         schedule_id=fees.schedule.id,
@@ -129,10 +124,20 @@ def split_decided(
         fees=fees,
         tax=tax,
         rates=rates,
+        decisions=decisions,
     )
     bounded(plan.totals.charged, path=("lines",))
     _assert_balanced(plan)
     return plan
+
+
+def _fee_taxes(basket: Basket, fees: FeeTerms, tax: TaxTerms) -> tuple[dict[str, FeeTaxDecision], FeeTaxDecision]:
+    sellers = {
+        seller_id: fee_tax(platform=tax.platform, seller=tax.sellers[seller_id])
+        for seller_id in dict.fromkeys(line.seller_id for line in basket.lines)
+    }
+    on = (tax.at or fees.at).date()
+    return sellers, buyer_fee_tax(platform=tax.platform, buyer=tax.buyer, table=tax.table, on=on)
 
 
 def facts_of(item: PricedLine, basket: Basket, fees: FeeTerms, tax: TaxTerms) -> Facts:
@@ -200,8 +205,7 @@ def _charge_stack(
     works: Sequence[_Work],
     currency: str,
     fees: FeeTerms,
-    fee_taxes: Mapping[str, FeeTaxDecision],
-    buyer_tax: FeeTaxDecision,
+    decisions: Decisions,
 ) -> None:
     winners: list[tuple[_Work, FeeRule]] = []
     by_rule: dict[str, list[ChargedLine]] = {}
@@ -220,7 +224,7 @@ def _charge_stack(
             shares[rule.name] = fixed_shares(rule, reference=reference, currency=currency, lines=by_rule[rule.name])
         line = work.item.line
         is_buyers = rule.payer is FeePayer.BUYER
-        decision = buyer_tax if is_buyers else fee_taxes[line.seller_id]
+        decision = decisions.buyer_fee if is_buyers else decisions.seller_fees[line.seller_id]
         fee, steps = charge(
             Charged(
                 rule=rule,

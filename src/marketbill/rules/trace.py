@@ -7,6 +7,7 @@ from typing import Any
 from marketbill.rules.explanation import Step
 from marketbill.rules.fees.charge import LineFee
 from marketbill.rules.plan import Legs, LinePlan, SellerShare, SplitPlan
+from marketbill.rules.tax.fee_tax import FeeTaxDecision
 from marketbill.rules.tax.line_tax import LineTax
 
 #: The shape of a trace, kept in every one so that old ones stay readable.
@@ -33,12 +34,18 @@ def _inputs(plan: SplitPlan) -> dict[str, Any]:
     return {
         "channel": basket.channel,
         "payment_method": basket.payment_method,
-        "buyer": {"country": tax.buyer.country, "region": tax.buyer.region, "business": tax.buyer.business},
+        "buyer": {
+            "country": tax.buyer.country,
+            "region": tax.buyer.region,
+            "business": tax.buyer.business,
+            "fee_tax": _fee_tax(plan.decisions.buyer_fee),
+        },
         "platform": {"country": tax.platform.country, "rate": _percent(tax.platform.rate)},
         "sellers": {
             id: {
                 "country": tax.sellers[id].country,
                 "vat_number_valid": tax.sellers[id].vat_number_valid,
+                "fee_tax": _fee_tax(plan.decisions.seller_fees[id]),
                 "groups": sorted(fees.groups.get(id, ())),
                 "volumes": {period.value: volume for period, volume in fees.volumes.get(id, {}).items()},
             }
@@ -68,9 +75,14 @@ def _inputs(plan: SplitPlan) -> dict[str, Any]:
         },
         "rates": [
             [rate.base, rate.quote, rate.numerator, rate.denominator, rate.source, rate.at.isoformat()]
-            for rate in plan.rates.by_pair.values()
+            for rate in (plan.rates.by_pair.values() if _compared(plan) else ())
         ],
     }
+
+
+def _compared(plan: SplitPlan) -> bool:
+    """Whether the decision on a line compared amounts of two currencies: nothing else in a split uses rates."""
+    return any("consignment_rate" in line.sale_tax.evidence for line in plan.lines)
 
 
 def _tax(tax: LineTax) -> dict[str, Any]:
@@ -86,6 +98,15 @@ def _tax(tax: LineTax) -> dict[str, Any]:
         "known": tax.known,
         "withheld": [[held.scheme, _percent(held.rate), held.rule] for held in tax.withheld],
         "evidence": dict(tax.evidence),
+    }
+
+
+def _fee_tax(decision: FeeTaxDecision) -> dict[str, str]:
+    return {
+        "rate": _percent(decision.rate),
+        "rule": decision.rule,
+        "label": decision.label,
+        "jurisdiction": decision.jurisdiction,
     }
 
 
