@@ -28,6 +28,7 @@ from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
 from marketbill_graphql.tax_rates import TaxRateCommands, TaxRateQueries
+from marketbill_graphql.tax_reports import TaxReportQueries
 from marketbill_graphql.transfers import TransferQueries
 from marketbill_graphql.trial_balance import TrialBalanceQueries
 
@@ -53,6 +54,7 @@ _QUERIES = (
     StatementQueries,
     ExchangeRateQueries,
     TaxRateQueries,
+    TaxReportQueries,
 )
 _COMMANDS = (
     PlatformCommands,

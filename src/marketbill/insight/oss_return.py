@@ -104,7 +104,8 @@ async def sales_list(scope: ReadScope, quarter: Quarter) -> list[SalesListRow]:
 def _sales(row: Row[tuple[object, ...]]) -> OssSales:
     is_goods = row.supply == "GOODS"
     return OssSales(
-        consumed_in=row.jurisdiction,
+        # A territory with rates of its own (Madeira, `PT-30`) is declared with its member state.
+        consumed_in=row.jurisdiction[:2],
         supply=SupplyType.GOODS if is_goods else SupplyType.SERVICES,
         sent_from=row.ship_from if is_goods else "",
         rate=row.rate.normalize(),
