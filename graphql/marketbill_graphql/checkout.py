@@ -1,17 +1,17 @@
 """What a platform does with a payment: preview of a basket, creation, cancellation, delivery."""
 
-from collections.abc import Sequence
-from decimal import Decimal
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 
-from marketbill.errors import InvalidInput
 from marketbill.payments import cancellation, checkout, delivery
 from marketbill.payments.checkout import PaymentDraft
-from marketbill.payments.order import OrderLine, plan_order
+from marketbill.payments.order import Order
+from marketbill.payments.planning import plan_order
 from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS
+from marketbill_graphql.baskets import BuyerPlaceInput, DiscountInput, PaymentLineInput, ShippingInput, order_of
 from marketbill_graphql.context import Info
 from marketbill_graphql.errors import (
     AnyMutationError,
@@ -21,32 +21,9 @@ from marketbill_graphql.errors import (
     SellerNotAllowed,
     user_error,
 )
-from marketbill_graphql.money import MoneyInput
 from marketbill_graphql.payments import Payment, payment_of
 from marketbill_graphql.scalars import CurrencyCode
 from marketbill_graphql.splits import Split, split_of
-
-
-@declare.input
-class ExternalRefInput:
-    """An id that the platform's own systems know a line by."""
-
-    name: str
-    value: str
-
-
-@declare.input
-class PaymentLineInput:
-    """One line of a basket."""
-
-    seller_id: strawberry.ID
-    description: str
-    category: str = ""
-    quantity: int = 1
-    unit_price: MoneyInput
-    tax_rate: Decimal = strawberry.field(description='Percent of sales tax, such as "21".')
-    tax_inclusive: bool = strawberry.field(default=True, description="Whether the tax lies within the unit price.")
-    external_refs: list[ExternalRefInput] = strawberry.field(default_factory=list)
 
 
 @declare.input
@@ -55,6 +32,13 @@ class PaymentPreviewInput:
 
     currency: CurrencyCode
     lines: list[PaymentLineInput]
+    shipping: list[ShippingInput] = strawberry.field(default_factory=list)
+    discounts: list[DiscountInput] = strawberry.field(default_factory=list)
+    buyer: BuyerPlaceInput | None = None
+    channel: str = strawberry.field(default="", description="Where it is sold, for fee rules, such as app.")
+    method_kind: str = strawberry.field(
+        default="", description="The kind of payment method, for fee rules, such as card; known of a stored method."
+    )
 
 
 @declare.input
@@ -64,12 +48,22 @@ class PaymentCreateInput:
     idempotency_key: str
     currency: CurrencyCode
     lines: list[PaymentLineInput]
+    shipping: list[ShippingInput] = strawberry.field(default_factory=list)
+    discounts: list[DiscountInput] = strawberry.field(default_factory=list)
+    buyer: BuyerPlaceInput | None = None
+    channel: str = strawberry.field(default="", description="Where it is sold, for fee rules, such as app.")
+    method_kind: str = strawberry.field(
+        default="", description="The kind of payment method, for fee rules, such as card; known of a stored method."
+    )
     reference: str | None = strawberry.field(default=None, description="The platform's own order number.")
     buyer_id: strawberry.ID | None = None
     payment_method_id: strawberry.ID | None = None
     payment_method_token: str | None = strawberry.field(default=None, description="pm_…, from the provider's form.")
     return_url: str | None = strawberry.field(default=None, description="Where the buyer's bank sends him back to.")
     off_session: bool = strawberry.field(default=False, description="The buyer is not there to authenticate.")
+    ordered_at: datetime | None = strawberry.field(
+        default=None, description="When the buyer ordered, where that was before now."
+    )
 
 
 @declare.input
@@ -136,8 +130,8 @@ class CheckoutQueries:
     @declare.query(PLATFORM_READERS, extensions=[RefusalsAsData()])
     async def payment_preview(self, info: Info, input: PaymentPreviewInput) -> PaymentPreviewPayload:
         """The split of a basket under the rules in force; writes nothing."""
-        lines = _order_lines(input.lines)
-        order = await info.context.read(lambda scope: plan_order(scope, currency=input.currency, lines=lines))
+        asked = _order(input)
+        order = await info.context.read(lambda scope: plan_order(scope, asked))
         return PaymentPreviewPayload(split=split_of(order.plan.to_trace()), errors=[])
 
 
@@ -151,14 +145,14 @@ class CheckoutCommands:
             info.context.actor,
             idempotency_key=input.idempotency_key,
             draft=PaymentDraft(
-                currency=input.currency,
-                lines=_order_lines(input.lines),
+                _order(input),
                 buyer_id=input.buyer_id,
                 payment_method_id=input.payment_method_id,
                 payment_method_token=input.payment_method_token,
                 reference=input.reference,
                 return_url=input.return_url,
                 off_session=input.off_session,
+                ordered_at=input.ordered_at,
             ),
         )
         errors: Any = [user_error(made.refusal)] if made.refusal else []
@@ -181,31 +175,13 @@ class CheckoutCommands:
         return PaymentDeliverPayload(payment=payment_of(row), errors=[])
 
 
-def _order_lines(lines: Sequence[PaymentLineInput]) -> list[OrderLine]:
-    return [
-        OrderLine(
-            seller_id=line.seller_id,
-            description=line.description,
-            category=line.category,
-            quantity=line.quantity,
-            unit_price=line.unit_price.minor,
-            currency=line.unit_price.currency,
-            tax_rate=line.tax_rate,
-            tax_inclusive=line.tax_inclusive,
-            external_refs=_refs(line.external_refs, index),
-        )
-        for index, line in enumerate(lines)
-    ]
-
-
-def _refs(given: Sequence[ExternalRefInput], index: int) -> dict[str, str]:
-    refs: dict[str, str] = {}
-    for place, ref in enumerate(given):
-        if ref.name in refs:
-            raise InvalidInput(
-                f"The line has two external ids named {ref.name[:40]!r}.",
-                path=("lines", str(index), "externalRefs", str(place), "name"),
-                constraint="unique in the line",
-            )
-        refs[ref.name] = ref.value
-    return refs
+def _order(input: PaymentPreviewInput | PaymentCreateInput) -> Order:
+    return order_of(
+        currency=input.currency,
+        lines=input.lines,
+        shipping=input.shipping,
+        discounts=input.discounts,
+        buyer=input.buyer,
+        channel=input.channel,
+        method_kind=input.method_kind,
+    )

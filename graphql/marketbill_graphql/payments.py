@@ -23,7 +23,7 @@ from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.platforms import HoldFrom
 from marketbill_graphql.scalars import CurrencyCode
 from marketbill_graphql.sellers import Seller, load_seller
-from marketbill_graphql.splits import Split, SplitAmounts, SplitStep, amounts_of, split_of, steps_of
+from marketbill_graphql.splits import AMOUNTS, Split, SplitAmounts, SplitStep, amounts_of, split_of, steps_of
 from marketbill_graphql.transfers import Transfer, transfer_of
 
 #: Whoever is party to a payment sees it; its fields say what of it.
@@ -68,7 +68,7 @@ class PaymentLine:
     @declare.query(PAYEES)
     def amounts(self) -> SplitAmounts:
         """The line, split."""
-        source = {name: getattr(self.row, name) for name in ("gross", "tax", "net", "fee", "fee_tax", "seller_net")}
+        source = {name: getattr(self.row, name, 0) for name in AMOUNTS}
         return amounts_of(source, self.payment.currency)
 
     @declare.query(PAYEES)

@@ -17,7 +17,7 @@ from marketbill.ledger import accounts, entries, proof
 from marketbill.ledger.trial_balance import trial_balance
 from marketbill.payments import checkout, recording
 from marketbill.payments.checkout import Checkout, PaymentDraft
-from marketbill.payments.order import OrderLine
+from marketbill.payments.order import Order, OrderLine
 from marketbill.payouts import payout as payouts
 from marketbill.payouts.model import transfer
 from marketbill.payouts.payout import PayoutDraft
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: A VAT number of the Federal Republic's own published example; valid in form and checksum.
 GERMAN_VAT = "DE136695976"
+
+
+_ORDER = ("shipping", "discounts", "buyer", "channel", "method")
 
 
 @dataclass(slots=True)
@@ -110,7 +113,8 @@ class Market:
 
     def draft(self, *lines: OrderLine, card: str | None = "pm_card_visa", **changes: Any) -> PaymentDraft:
         currency = changes.pop("currency", lines[0].currency if lines else "EUR")
-        return PaymentDraft(currency, lines, payment_method_token=card, **changes)
+        order = {name: changes.pop(name) for name in _ORDER if name in changes}
+        return PaymentDraft(Order(currency, lines, **order), payment_method_token=card, **changes)
 
     async def pay(self, draft: PaymentDraft, *, key: str | None = None, actor: Actor | None = None) -> Checkout:
         """The checkout alone; nothing else happens yet."""

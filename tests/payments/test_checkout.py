@@ -12,7 +12,8 @@ from marketbill.errors import IdempotencyConflict, ProviderDeclined, StateConfli
 from marketbill.ids import public_id
 from marketbill.payments import cancellation
 from marketbill.payments.checkout import Checkout
-from marketbill.payments.order import plan_order
+from marketbill.payments.order import Order
+from marketbill.payments.planning import plan_order
 from marketbill.payments.queries import lines_of, shares_of
 from marketbill.provider.port import Unknown
 
@@ -29,7 +30,7 @@ async def shop(market: Market) -> Market:
 async def test_the_sale_is_split_exactly_as_the_preview_said(shop: Market) -> None:
     lines = [shop.line("A", 333, quantity=3), shop.line("B", 2001, tax_inclusive=False), shop.line("A", 1)]
     async with shop.machine.services.db.read(shop.platform) as scope:
-        preview = (await plan_order(scope, currency="EUR", lines=lines)).plan
+        preview = (await plan_order(scope, Order("EUR", tuple(lines)))).plan
     payment = await shop.sale(*lines)
 
     row = await shop.payment(payment)
@@ -54,7 +55,7 @@ async def test_the_sale_is_split_exactly_as_the_preview_said(shop: Market) -> No
 async def test_a_preview_keeps_nothing(shop: Market) -> None:
     before = await shop.books()
     async with shop.machine.services.db.read(shop.platform) as scope:
-        await plan_order(scope, currency="EUR", lines=[shop.line("A", 100)])
+        await plan_order(scope, Order("EUR", (shop.line("A", 100),)))
 
     assert await shop.books() == before
     assert await shop.charges() == []

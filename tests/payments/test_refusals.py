@@ -18,8 +18,13 @@ from marketbill.ids import BuyerId, PaymentId, PlatformId, new_id, public_id
 from marketbill.payments import cancellation, checkout, delivery, queries, recording
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import payment
+from marketbill.payments.order import BuyerPlace, Order, OrderDiscount
 from marketbill.provider.model import provider_intent
 from marketbill.sellers import seller as sellers
+
+
+def coupon(**changes: Any) -> OrderDiscount:
+    return replace(OrderDiscount("spring", Decimal(10), None, None), **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,11 @@ class Case:
 
 
 def on_line(**changes: Any) -> Callable[[Market, PaymentDraft], PaymentDraft]:
-    return lambda market, draft: replace(draft, lines=(draft.lines[0], replace(draft.lines[1], **changes)))
+    return on_order(lambda order: {"lines": (order.lines[0], replace(order.lines[1], **changes))})
+
+
+def on_order(changes: Callable[[Order], dict[str, Any]]) -> Callable[[Market, PaymentDraft], PaymentDraft]:
+    return lambda market, draft: replace(draft, order=replace(draft.order, **changes(draft.order)))
 
 
 def on_draft(**changes: Any) -> Callable[[Market, PaymentDraft], PaymentDraft]:
@@ -42,7 +51,7 @@ def on_draft(**changes: Any) -> Callable[[Market, PaymentDraft], PaymentDraft]:
 
 SECOND = ("lines", "1")
 CASES = [
-    Case("no lines", on_draft(lines=()), InvalidInput, ("lines",)),
+    Case("no lines", on_order(lambda order: {"lines": ()}), InvalidInput, ("lines",)),
     Case("price of zero", on_line(unit_price=0), InvalidInput, (*SECOND, "unitPrice")),
     Case("negative price", on_line(unit_price=-100), InvalidInput, (*SECOND, "unitPrice")),
     Case("price beyond bigint", on_line(unit_price=2**63), InvalidInput, (*SECOND, "unitPrice")),
@@ -56,7 +65,12 @@ CASES = [
     Case("tax that is no number", on_line(tax_rate=Decimal("NaN")), InvalidInput, (*SECOND, "taxRate")),
     Case("five decimals of tax", on_line(tax_rate=Decimal("1.00001")), InvalidInput, (*SECOND, "taxRate")),
     Case("another currency", on_line(currency="USD"), InvalidInput, (*SECOND, "unitPrice", "currency")),
-    Case("unknown currency", on_draft(currency="XXY"), InvalidInput, ("lines", "0", "unitPrice", "currency")),
+    Case(
+        "unknown currency",
+        on_order(lambda order: {"currency": "XXY"}),
+        InvalidInput,
+        ("lines", "0", "unitPrice", "currency"),
+    ),
     Case("long description", on_line(description="x" * 501), InvalidInput, (*SECOND, "description")),
     Case("NUL in description", on_line(description="a\x00b"), InvalidInput, (*SECOND, "description")),
     Case("surrogate in category", on_line(category="\ud800"), InvalidInput, (*SECOND, "category")),
@@ -69,6 +83,33 @@ CASES = [
         on_line(external_refs={str(number): "x" for number in range(11)}),
         InvalidInput,
         (*SECOND, "externalRefs"),
+    ),
+    Case("no place for the tax", on_line(tax_rate=None), InvalidInput, ("buyer", "country")),
+    Case("two taxes", on_line(tax_unknown=True), InvalidInput, ("lines", "1", "taxRate")),
+    Case(
+        "discount of no line",
+        on_order(lambda order: {"discounts": (coupon(lines=(2,)),)}),
+        InvalidInput,
+        ("discounts", "0", "lines", "0"),
+    ),
+    Case(
+        "discount of all",
+        on_order(lambda order: {"discounts": (coupon(percent=Decimal(100)),)}),
+        InvalidInput,
+        ("discounts",),
+    ),
+    Case(
+        "discount in another currency",
+        on_order(lambda order: {"discounts": (coupon(currency="USD"),)}),
+        InvalidInput,
+        ("discounts", "0", "amount", "currency"),
+    ),
+    Case("buyer of nowhere", on_order(lambda order: {"buyer": BuyerPlace("UK")}), InvalidInput, ("buyer", "country")),
+    Case(
+        "number of another country",
+        on_order(lambda order: {"buyer": BuyerPlace("DE", vat_number="NL853746333B01")}),
+        InvalidInput,
+        ("buyer", "vatNumber"),
     ),
     Case("long reference", on_draft(reference="x" * 101), InvalidInput, ("reference",)),
     Case("empty reference", on_draft(reference=""), InvalidInput, ("reference",)),
@@ -177,7 +218,7 @@ async def test_another_tenants_things_are_not_found(machine: Machine) -> None:
 
     method_id = public_id("payment method", method.id)
     for draft in (
-        replace(good, lines=other.draft(other.line("B", 1000)).lines),
+        replace(good, order=other.draft(other.line("B", 1000)).order),
         replace(good, buyer_id=buyer_id),
         replace(good, payment_method_token=None, payment_method_id=method_id),
     ):

@@ -1,50 +1,79 @@
 """The journal entries of a sale, pure: from a payment and its shares to postings (J1 to J5 of the worked journal)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
-from marketbill.ids import SellerId, public_id
+from marketbill.ids import SellerId, parse_id, public_id
 from marketbill.ledger import chart
+from marketbill.ledger.chart import AccountRef
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 
 Rows = Sequence[Row[Any]]
 
 
 def charge(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry:
-    """J1: the buyer's money is on its way at the provider, and owed to the sellers."""
+    """J1: the buyer's money is on its way at the provider, owed to the sellers; the buyer's fees are the platform's."""
     currency = payment.currency
-    return _entry(
-        payment,
-        "charge",
-        [
-            Posting(chart.psp_pending(currency), chart.seller_pending(_seller(share), currency), share.gross)
-            for share in shares
-        ],
-        at,
-        "Sale",
-        {"reference": payment.reference},
-    )
+    pending = chart.psp_pending(currency)
+    postings = [
+        Posting(pending, chart.seller_pending(_seller(share), currency), share.gross - share.promo)
+        for share in shares
+        if share.gross > share.promo
+    ]
+    postings += [Posting(pending, ref, amount) for ref, amount in _own(payment.buyer_legs, currency)]
+    return _entry(payment, "charge", postings, at, "Sale", {"reference": payment.reference})
+
+
+def promo(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
+    """What the platform adds for discounts that it funds. None when it funds none."""
+    currency = payment.currency
+    postings = [
+        Posting(chart.account(chart.PROMO, currency), chart.seller_pending(_seller(share), currency), share.promo)
+        for share in shares
+        if share.promo
+    ]
+    reason = {"reference": payment.reference}
+    return _entry(payment, "promo", postings, at, "Discount funded by the platform", reason) if postings else None
 
 
 def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
-    """J3: the platform's fee and the tax on it leave the sellers' share. None when there is no fee at all."""
+    """J3: fees, taxes and the parts of others leave the sellers' share. None when there is nothing of it."""
     currency = payment.currency
-    postings: list[Posting] = []
-    for share in shares:
-        pending = chart.seller_pending(_seller(share), currency)
-        if share.fee:
-            postings.append(Posting(pending, chart.platform_fee(currency), share.fee))
-        if share.fee_tax:
-            postings.append(Posting(pending, chart.output_vat(payment.tax_country, currency), share.fee_tax))
+    postings = [
+        Posting(chart.seller_pending(_seller(share), currency), ref, amount)
+        for share in shares
+        for ref, amount in _leaving(share.legs, currency)
+    ]
     reason = {
         "reference": payment.reference,
         "fee_schedule": public_id("fee schedule", payment.fee_schedule_id),
         "fee_schedule_version": payment.trace["schedule"]["version"],
     }
     return _entry(payment, "split", postings, at, "Platform fee", reason) if postings else None
+
+
+def _leaving(legs: Mapping[str, Any], currency: str) -> Iterator[tuple[AccountRef, int]]:
+    """Where a seller's money goes by the legs of his share (`rules.plan.Legs`)."""
+    yield from _own(legs, currency)
+    for jurisdiction, amount in legs.get("deemed", {}).items():
+        yield chart.account(chart.DEEMED_TAX, currency, jurisdiction), amount
+    for scheme, amount in legs.get("withheld", {}).items():
+        yield chart.account(chart.WITHHELD_TAX, currency, scheme), amount
+    if legs.get("processor"):
+        yield chart.psp_fee(currency), legs["processor"]
+    for recipient, amount in legs.get("parts", {}).items():
+        yield chart.seller_pending(SellerId(parse_id("seller", recipient)), currency), amount
+
+
+def _own(legs: Mapping[str, Any], currency: str) -> Iterator[tuple[AccountRef, int]]:
+    """The platform's own fees, each on its account, and the tax on them by country."""
+    for name, amount in legs.get("fees", {}).items():
+        yield (chart.account(chart.OWN_FEE, currency, name) if name else chart.platform_fee(currency)), amount
+    for country, amount in legs.get("fee_tax", {}).items():
+        yield chart.output_vat(country, currency), amount
 
 
 def provider_fee(payment: Row[Any], fee: int, transaction: str, at: datetime) -> JournalEntry | None:

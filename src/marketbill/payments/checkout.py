@@ -4,8 +4,7 @@ What the provider answers is recorded here; the books follow from its events (`s
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,7 +21,8 @@ from marketbill.ids import BuyerId, PaymentId, PlatformId, new_id, parse_id, pub
 from marketbill.payments.charging import charge
 from marketbill.payments.keeping import keep
 from marketbill.payments.model import PaymentStatus
-from marketbill.payments.order import OrderLine, plan_order
+from marketbill.payments.order import Order
+from marketbill.payments.planning import plan_order
 from marketbill.payments.recording import load, record_first, record_no
 from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
@@ -46,8 +46,7 @@ class PaymentDraft:
     when the buyer ordered, where that was before now.
     """
 
-    currency: str
-    lines: Sequence[OrderLine]
+    order: Order
     buyer_id: str | None = None
     payment_method_id: str | None = None
     payment_method_token: str | None = None
@@ -58,8 +57,7 @@ class PaymentDraft:
 
     def body(self) -> dict[str, Any]:
         return {
-            "currency": self.currency,
-            "lines": [line.body() for line in self.lines],
+            **self.order.body(),
             "buyer_id": self.buyer_id,
             "payment_method_id": self.payment_method_id,
             "payment_method_token": self.payment_method_token,
@@ -114,17 +112,17 @@ async def _begin(
 ) -> tuple[Row[Any], Intent, Provider]:
     if draft.ordered_at is not None and draft.ordered_at > scope.now:
         raise InvalidInput("The order's date lies in the future.", path=("orderedAt",), constraint="<= now")
-    order = await plan_order(scope, currency=draft.currency, lines=draft.lines)
+    payer = await _payer(scope, actor, draft)
+    order = await plan_order(scope, replace(draft.order, method=draft.order.method or payer.kind))
     if order.terms.secret_key is None:
         raise ProviderNotConnected
-    buyer_id, method_id, method, customer = await _payer(scope, actor, draft)
     row = await keep(
         scope,
         id,
         order,
         reference=draft.reference,
-        buyer_id=buyer_id,
-        method_id=method_id,
+        buyer_id=payer.buyer_id,
+        method_id=payer.method_id,
         ordered_at=draft.ordered_at,
     )
     intent = await intents.open_intent(
@@ -134,8 +132,8 @@ async def _begin(
         request={
             "amount": row.gross,
             "currency": row.currency,
-            "customer_id": customer,
-            "payment_method_id": method,
+            "customer_id": payer.customer,
+            "payment_method_id": payer.method,
             "off_session": draft.off_session,
             "return_url": draft.return_url,
             "description": draft.reference or public_id("payment", row.id),
@@ -181,10 +179,19 @@ async def _finish(services: Services, platform: PlatformId, claim: Claim, row: R
     return _answer(services, row)
 
 
-async def _payer(
-    scope: Scope, actor: Actor, draft: PaymentDraft
-) -> tuple[UUID | None, UUID | None, str | None, str | None]:
-    """Buyer id, method id, the provider's method and the provider's customer. Raises NotFound, InvalidInput."""
+@dataclass(frozen=True, slots=True)
+class _Payer:
+    """Who pays with what: our ids, the provider's method and customer, and the method's kind where it is known."""
+
+    buyer_id: UUID | None
+    method_id: UUID | None
+    method: str | None
+    customer: str | None
+    kind: str = ""
+
+
+async def _payer(scope: Scope, actor: Actor, draft: PaymentDraft) -> _Payer:
+    """Raises NotFound, InvalidInput."""
     buyer_id = parse_id("buyer", draft.buyer_id, path=("buyerId",)) if draft.buyer_id else actor.buyer
     if actor.buyer is not None and buyer_id != actor.buyer:
         raise NotFound("buyer", draft.buyer_id or "", path=("buyerId",))
@@ -195,11 +202,11 @@ async def _payer(
             buyer_id = method.buyer_id
         elif method.buyer_id != buyer_id:
             raise NotFound("payment method", draft.payment_method_id, path=("paymentMethodId",))
-        return buyer_id, method_id, method.provider_method, method.provider_customer
+        return _Payer(buyer_id, method_id, method.provider_method, method.provider_customer, method.kind)
     if buyer_id is not None:
         row = await buyers.load(scope, BuyerId(buyer_id), path=("buyerId",))
-        return buyer_id, None, draft.payment_method_token, row.provider_customer
-    return None, None, draft.payment_method_token, None
+        return _Payer(buyer_id, None, draft.payment_method_token, row.provider_customer)
+    return _Payer(None, None, draft.payment_method_token, None)
 
 
 def _answer(services: Services, row: Row[Any]) -> Checkout:

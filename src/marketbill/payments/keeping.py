@@ -1,5 +1,6 @@
 """Keeping a planned order: the payment, its lines and its shares, written in one statement (this is the hot path)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from marketbill.db import WriteScope
 from marketbill.ids import PaymentId, new_id, parse_id
 from marketbill.payments.model import PaymentStatus, payment
-from marketbill.payments.order import PlannedOrder
+from marketbill.payments.planning import PlannedOrder
 from marketbill.prepared import prepared
 
 _KEEP = prepared(
@@ -19,34 +20,55 @@ _KEEP = prepared(
         with kept as (
           insert into payment (platform_id, id, reference, buyer_id, payment_method_id, currency, gross, tax, fee,
                                fee_tax, seller_net, fee_schedule_id, hold_from, hold_days, tax_country, status,
-                               created_at, updated_at, trace, ordered_at)
-          values (:platform, :payment, :reference, cast(:buyer as uuid), cast(:method as uuid), :currency, :gross, :tax,
-                  :fee, :fee_tax, :seller_net, :fee_schedule, :hold_from, :hold_days, :tax_country, :status, :now, :now,
-                  :trace, cast(:ordered_at as timestamptz))
+                               created_at, updated_at, trace, ordered_at, channel, method, promo, buyer_fee,
+                               buyer_fee_tax, deemed_tax, withheld, processor_fee, buyer_legs)
+          values (:platform, :payment, :reference, cast(:buyer as uuid), cast(:payment_method as uuid), :currency,
+                  :gross, :tax, :fee, :fee_tax, :seller_net, :fee_schedule, :hold_from, :hold_days, :tax_country,
+                  :status, :now, :now, :trace, cast(:ordered_at as timestamptz), :channel, :method, :promo, :buyer_fee,
+                  :buyer_fee_tax, :deemed_tax, :withheld, :processor_fee, :buyer_legs)
           returning *
         ), lines as (
           insert into payment_line (platform_id, payment_id, id, ordinal, seller_id, description, category, quantity,
-                                    unit_price, tax_rate, tax_inclusive, external_refs, gross, tax, net, fee, fee_tax,
-                                    seller_net)
+                                    unit_price, tax_rate, tax_inclusive, external_refs, product, tax_category, gross,
+                                    tax, net, fee, fee_tax, seller_net, shipping, shipping_tax, discount, promo,
+                                    buyer_fee, buyer_fee_tax, deemed_tax, withheld, processor_fee, passed_on)
           select :platform, :payment, line.*
           from jsonb_to_recordset(:lines) as line
             (id uuid, ordinal integer, seller_id uuid, description text, category text, quantity integer,
-             unit_price bigint, tax_rate numeric, tax_inclusive boolean, external_refs jsonb, gross bigint, tax bigint,
-             net bigint, fee bigint, fee_tax bigint, seller_net bigint)
+             unit_price bigint, tax_rate numeric, tax_inclusive boolean, external_refs jsonb, product text,
+             tax_category text, gross bigint, tax bigint, net bigint, fee bigint, fee_tax bigint, seller_net bigint,
+             shipping bigint, shipping_tax bigint, discount bigint, promo bigint, buyer_fee bigint,
+             buyer_fee_tax bigint, deemed_tax bigint, withheld bigint, processor_fee bigint, passed_on bigint)
         ), shares as (
           insert into payment_share (platform_id, payment_id, seller_id, gross, tax, fee, fee_tax, seller_net,
-                                     fee_tax_rule)
+                                     fee_tax_rule, promo, deemed_tax, withheld, processor_fee, received, passed_on,
+                                     legs)
           select :platform, :payment, share.*
           from jsonb_to_recordset(:shares) as share
             (seller_id uuid, gross bigint, tax bigint, fee bigint, fee_tax bigint, seller_net bigint,
-             fee_tax_rule text)
+             fee_tax_rule text, promo bigint, deemed_tax bigint, withheld bigint, processor_fee bigint,
+             received bigint, passed_on bigint, legs jsonb)
         )
         select * from kept
         """
     )
-    .bindparams(*(bindparam(name, type_=JSONB) for name in ("trace", "lines", "shares")))
+    .bindparams(*(bindparam(name, type_=JSONB) for name in ("trace", "lines", "shares", "buyer_legs")))
     .columns(*payment.c)
 )
+
+
+_TOTALS = (
+    "tax", "fee", "fee_tax", "seller_net", "promo", "buyer_fee", "buyer_fee_tax", "deemed_tax", "withheld",
+    "processor_fee",
+)  # fmt: skip
+_LINE_AMOUNTS = (
+    "gross", "tax", "net", "fee", "fee_tax", "seller_net", "shipping", "shipping_tax", "discount", "promo",
+    "buyer_fee", "buyer_fee_tax", "deemed_tax", "withheld", "processor_fee", "passed_on",
+)  # fmt: skip
+_SHARE_AMOUNTS = (
+    "gross", "tax", "fee", "fee_tax", "seller_net", "promo", "deemed_tax", "withheld", "processor_fee", "received",
+    "passed_on",
+)  # fmt: skip
 
 
 async def keep(
@@ -60,7 +82,8 @@ async def keep(
     ordered_at: datetime | None,
 ) -> Row[Any]:
     """Writes the order as a payment in state CREATED and gives its row."""
-    plan, terms = order.plan, order.terms
+    terms, trace = order.terms, order.plan.to_trace()
+    totals = trace["totals"]
     return await scope.one(
         _KEEP,
         {
@@ -68,28 +91,29 @@ async def keep(
             "payment": id,
             "reference": reference,
             "buyer": buyer_id,
-            "method": method_id,
-            "currency": plan.currency,
-            "gross": plan.totals.charged,
-            "tax": plan.totals.tax,
-            "fee": plan.totals.fee,
-            "fee_tax": plan.totals.fee_tax,
-            "seller_net": plan.totals.seller_net,
+            "payment_method": method_id,
+            "currency": order.plan.currency,
+            "gross": totals["charged"],
+            **{name: totals[name] for name in _TOTALS},
             "fee_schedule": terms.id,
             "hold_from": terms.hold_from,
             "hold_days": terms.hold_days,
             "tax_country": terms.country,
             "status": PaymentStatus.CREATED.value,
             "now": scope.now,
-            "trace": plan.to_trace(),
+            "trace": trace,
             "ordered_at": ordered_at,
-            "lines": _lines(order),
-            "shares": _shares(order),
+            "channel": order.order.channel,
+            "method": order.order.method,
+            "buyer_legs": trace["buyer_legs"],
+            "lines": _lines(order, trace),
+            "shares": _shares(trace),
         },
     )
 
 
-def _lines(order: PlannedOrder) -> list[dict[str, Any]]:
+def _lines(order: PlannedOrder, trace: Mapping[str, Any]) -> list[dict[str, Any]]:
+    inputs = trace["inputs"]["lines"]
     return [
         {
             "id": str(new_id()),
@@ -99,30 +123,24 @@ def _lines(order: PlannedOrder) -> list[dict[str, Any]]:
             "category": line.category,
             "quantity": line.quantity,
             "unit_price": line.unit_price,
-            "tax_rate": str(line.tax_rate),
+            "tax_rate": inputs[planned["line_id"]]["tax"]["rate"],
             "tax_inclusive": line.tax_inclusive,
             "external_refs": line.external_refs,
-            "gross": planned.amounts.gross,
-            "tax": planned.amounts.tax,
-            "net": planned.amounts.net,
-            "fee": planned.amounts.fee,
-            "fee_tax": planned.amounts.fee_tax,
-            "seller_net": planned.amounts.seller_net,
+            "product": line.product,
+            "tax_category": line.tax_category,
+            **{name: planned[name] for name in _LINE_AMOUNTS},
         }
-        for index, (line, planned) in enumerate(zip(order.lines, order.plan.lines, strict=True))
+        for index, (line, planned) in enumerate(zip(order.order.lines, trace["lines"], strict=True))
     ]
 
 
-def _shares(order: PlannedOrder) -> list[dict[str, Any]]:
+def _shares(trace: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "seller_id": str(parse_id("seller", share.seller_id)),
-            "gross": share.totals.gross,
-            "tax": share.totals.tax,
-            "fee": share.totals.fee,
-            "fee_tax": share.totals.fee_tax,
-            "seller_net": share.totals.seller_net,
-            "fee_tax_rule": share.fee_tax.rule,
+            "seller_id": str(parse_id("seller", share["seller_id"])),
+            "fee_tax_rule": share["fee_tax_rule"],
+            "legs": share["legs"],
+            **{name: share[name] for name in _SHARE_AMOUNTS},
         }
-        for share in order.plan.sellers
+        for share in trace["sellers"]
     ]

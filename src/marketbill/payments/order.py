@@ -1,61 +1,25 @@
-"""An order as a request states it, and its way into the pure split: one path for preview and sale."""
+"""An order as a request states it, and what of it can be refused without looking anything up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select
-
-from marketbill.db import Scope
-from marketbill.errors import InvalidInput, NotFound
-from marketbill.ids import parse_id, public_id
-from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
-from marketbill.platforms.model import fee_schedule as fee_table
-from marketbill.platforms.model import platform as platform_table
-from marketbill.platforms.model import provider_credential
-from marketbill.prepared import prepared
-from marketbill.provider.stripe.units import to_stripe_charge
-from marketbill.rules.basket import LINES_MAX, Basket, BasketEmpty, BasketLine, TooManyLines
-from marketbill.rules.fees.terms import FeeTerms
-from marketbill.rules.plan import SplitPlan
-from marketbill.rules.split import split
-from marketbill.rules.tax.parties import PlatformTax
-from marketbill.rules.tax.terms import TaxTerms
-from marketbill.sellers import seller as sellers
+from marketbill.errors import InvalidInput
+from marketbill.rules.basket import LINES_MAX, BasketEmpty, TooManyLines
 from marketbill.text import check_usable
 
 EXTERNAL_REFS_MAX = 10
+WORD_LENGTH_MAX = 40
 _REF_LENGTH_MAX = 200
-
-# The fee schedule in force, the platform and its provider key in one statement: this is the hot path.
-_TERMS = prepared(
-    select(
-        platform_table.c.country,
-        platform_table.c.fee_tax_rate,
-        platform_table.c.hold_from,
-        platform_table.c.hold_days,
-        provider_credential.c.secret_key,
-        fee_table.c.id,
-        fee_table.c.version,
-        fee_table.c.document,
-    )
-    .join(fee_table, fee_table.c.platform_id == platform_table.c.platform_id)
-    .outerjoin(provider_credential, provider_credential.c.platform_id == platform_table.c.platform_id)
-    .where(
-        platform_table.c.platform_id == bindparam("platform"),
-        fee_table.c.status == "PUBLISHED",
-        fee_table.c.effective_from <= bindparam("now"),
-    )
-    .order_by(fee_table.c.effective_from.desc())
-    .limit(1)
-)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """One line as requested. `unit_price` is minor units of `currency`; `tax_rate` is a percentage."""
+    """One line as requested. `unit_price` is minor units of `currency`; `tax_rate` a percentage, None to be decided.
+
+    `tax_category` says what is sold, for its tax; `ship_from` where the goods are at the sale (a country; the seller's
+    when empty); `tax_unknown` that the seller alone knows the tax in the price.
+    """
 
     seller_id: str
     description: str
@@ -63,9 +27,13 @@ class OrderLine:
     quantity: int
     unit_price: int
     currency: str
-    tax_rate: Decimal
+    tax_rate: Decimal | None
     tax_inclusive: bool
     external_refs: dict[str, str] = field(default_factory=dict)
+    product: str = ""
+    tax_category: str = ""
+    tax_unknown: bool = False
+    ship_from: str = ""
 
     def body(self) -> list[Any]:
         return [
@@ -75,87 +43,126 @@ class OrderLine:
             self.quantity,
             self.unit_price,
             self.currency,
-            str(self.tax_rate),
+            None if self.tax_rate is None else str(self.tax_rate),
             self.tax_inclusive,
             self.external_refs,
+            self.product,
+            self.tax_category,
+            self.tax_unknown,
+            self.ship_from,
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedOrder:
-    """An order with its split and the terms it was computed with; `terms.secret_key` is the sealed provider key."""
+class OrderShipping:
+    """What the buyer pays for the shipping of one seller's lines, in minor units."""
 
-    plan: SplitPlan
-    lines: tuple[OrderLine, ...]
-    seller_ids: tuple[UUID, ...]
-    terms: Row[Any]
+    seller_id: str
+    amount: int
+    currency: str
 
 
-async def plan_order(scope: Scope, *, currency: str, lines: Sequence[OrderLine]) -> PlannedOrder:
-    """Reads the terms in force and the sellers, and computes the split. Writes nothing.
+@dataclass(frozen=True, slots=True)
+class OrderDiscount:
+    """A discount of `percent` or of `amount` (minor units of `currency`) on some lines, by place; none for all.
 
-    Raises InvalidInput for a wrong field, NotFound for an unknown seller, SellerNotAllowed for one that may not sell.
+    `platform_percent` of it is the platform's: 0 is funded by the sellers, 100 by the platform.
     """
-    if not lines:
+
+    id: str
+    percent: Decimal | None
+    amount: int | None
+    currency: str | None
+    lines: tuple[int, ...] = ()
+    platform_percent: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerPlace:
+    """Where the buyer takes the goods or is at home. With a `vat_number` it is a business."""
+
+    country: str
+    region: str = ""
+    postcode: str = ""
+    vat_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A basket as requested. `channel` and `method` (the kind of payment method, such as `card`) are for fee rules."""
+
+    currency: str
+    lines: tuple[OrderLine, ...]
+    shipping: tuple[OrderShipping, ...] = ()
+    discounts: tuple[OrderDiscount, ...] = ()
+    buyer: BuyerPlace | None = None
+    channel: str = ""
+    method: str = ""
+
+    def body(self) -> dict[str, Any]:
+        """What an idempotency key stands for."""
+        buyer = self.buyer
+        return {
+            "currency": self.currency,
+            "lines": [line.body() for line in self.lines],
+            "shipping": [[one.seller_id, one.amount, one.currency] for one in self.shipping],
+            "discounts": [
+                [one.id, _text(one.percent), one.amount, one.currency, list(one.lines), _text(one.platform_percent)]
+                for one in self.discounts
+            ],
+            "buyer": [buyer.country, buyer.region, buyer.postcode, buyer.vat_number] if buyer else None,
+            "channel": self.channel,
+            "method": self.method,
+        }
+
+
+def check_order(order: Order) -> None:
+    """Raises InvalidInput naming the first wrong field; what the split itself refuses is left to it."""
+    if not order.lines:
         raise BasketEmpty
-    if len(lines) > LINES_MAX:
-        raise TooManyLines(len(lines))
-    ids: list[UUID] = []
-    for index, line in enumerate(lines):
-        ids.append(parse_id("seller", line.seller_id, path=("lines", str(index), "sellerId")))
-        _check_currency(line, currency, index)
+    if len(order.lines) > LINES_MAX:
+        raise TooManyLines(len(order.lines))
+    for index, line in enumerate(order.lines):
+        _check_currency(line.currency, order.currency, path=("lines", str(index), "unitPrice", "currency"))
         _check_refs(line, index)
-    terms = await scope.first(_TERMS, {"platform": scope.platform, "now": scope.now})
-    if terms is None:
-        raise ScheduleMissing(scope.now)
-    found = await sellers.by_ids(scope, set(ids))
-    for index, id in enumerate(ids):
-        path = ("lines", str(index), "sellerId")
-        if id not in found:
-            raise NotFound("seller", lines[index].seller_id, path=path)
-        sellers.gate_to_sell(found[id], path=path)
-    basket = Basket(
-        currency,
-        tuple(
-            BasketLine(
-                id=f"{index + 1:03d}",
-                seller_id=line.seller_id,
-                description=line.description,
-                category=line.category,
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-                tax_rate=line.tax_rate,
-                tax_inclusive=line.tax_inclusive,
+        if line.tax_unknown and line.tax_rate is not None:
+            raise InvalidInput(
+                "The line states its tax rate and says that it is unknown: give one of both.",
+                path=("lines", str(index), "taxRate"),
+                constraint="taxRate or taxUnknown",
             )
-            for index, line in enumerate(lines)
-        ),
-    )
-    plan = split(
-        basket,
-        FeeTerms(schedule_of(terms), at=scope.now),
-        TaxTerms(
-            platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
-            sellers={public_id("seller", id): sellers.tax_of(row) for id, row in found.items()},
-        ),
-    )
-    _check_chargeable(plan)
-    return PlannedOrder(plan, tuple(lines), tuple(ids), terms)
+    for index, one in enumerate(order.shipping):
+        _check_currency(one.currency, order.currency, path=("shipping", str(index), "amount", "currency"))
+    for index, one in enumerate(order.discounts):
+        _check_discount(one, order, index)
+    for name, word in (("channel", order.channel), ("methodKind", order.method)):
+        check_usable(word, path=(name,))
+        if len(word) > WORD_LENGTH_MAX:
+            raise InvalidInput(
+                f"{name} has at most {WORD_LENGTH_MAX} characters.",
+                path=(name,),
+                constraint=f"<= {WORD_LENGTH_MAX} characters",
+            )
 
 
-def _check_chargeable(plan: SplitPlan) -> None:
-    """What the provider could not charge exactly is refused before anything is kept, in a preview too."""
-    try:
-        to_stripe_charge(plan.totals.charged, plan.currency)
-    except InvalidInput as error:
-        error.path = ("lines",)
-        raise
+def _check_discount(one: OrderDiscount, order: Order, index: int) -> None:
+    path = ("discounts", str(index))
+    if one.currency is not None:
+        _check_currency(one.currency, order.currency, path=(*path, "amount", "currency"))
+    for place, line in enumerate(one.lines):
+        if not 0 <= line < len(order.lines):
+            raise InvalidInput(
+                f"There is no line {line}: the basket has {len(order.lines)}, counted from 0.",
+                path=(*path, "lines", str(place)),
+                constraint=f"0..{len(order.lines) - 1}",
+            )
 
 
-def _check_currency(line: OrderLine, currency: str, index: int) -> None:
-    if line.currency != currency:
+def _check_currency(given: str, currency: str, *, path: tuple[str, ...]) -> None:
+    if given != currency:
         raise InvalidInput(
-            f"The basket is in {currency}, this line in {line.currency}: one basket has one currency.",
-            path=("lines", str(index), "unitPrice", "currency"),
+            f"The basket is in {currency}, this amount in {given}: one basket has one currency.",
+            path=path,
             constraint=currency,
         )
 
@@ -169,3 +176,7 @@ def _check_refs(line: OrderLine, index: int) -> None:
             raise InvalidInput("An external id has a name of 1 to 40 and a value of 1 to 200 characters.", path=path)
         check_usable(name, path=path)
         check_usable(value, path=path)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)

@@ -214,6 +214,7 @@ def _book_charge(step: _Progress, fact: ChargeFact) -> None:
         row.hold_from, row.hold_days, succeeded_at=values["succeeded_at"], delivered_at=values["delivered_at"]
     )
     step.post(booking.charge(row, step.shares, fact.occurred_at))
+    step.post(booking.promo(row, step.shares, fact.occurred_at))
     step.post(booking.split(row, step.shares, fact.occurred_at))
 
 

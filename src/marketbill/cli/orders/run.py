@@ -27,7 +27,7 @@ from marketbill.money import decimal_text
 from marketbill.payments import checkout, delivery
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.model import PaymentStatus, payment
-from marketbill.payments.order import OrderLine
+from marketbill.payments.order import Order, OrderLine
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.model import provider_credential
 from marketbill.services import Services
@@ -167,8 +167,7 @@ class OrderRun:
         tries = self._tries[order.id]
         key = f"import:{public_id('platform', self._platform)}:{order.id}{f':{tries + 1}' if tries else ''}"
         draft = PaymentDraft(
-            currency=order.currency,
-            lines=list(self._lines(order)),
+            Order(order.currency, tuple(self._lines(order))),
             payment_method_token=TEST_CARD,
             reference=order.id,
             ordered_at=order.ordered_at,
@@ -216,6 +215,7 @@ class OrderRun:
                         tax_rate=self._terms.tax_rate,
                         tax_inclusive=True,
                         external_refs=refs,
+                        product=item.product,
                     )
 
     async def _deliver_if_due(self, row: Any) -> None:

@@ -1,0 +1,200 @@
+"""From an order to its split: the terms in force are read, the rest is pure. One path for preview and sale."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select
+
+from marketbill.db import Scope
+from marketbill.errors import InvalidInput, NotFound
+from marketbill.ids import parse_id, public_id
+from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
+from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
+from marketbill.platforms.model import fee_schedule as schedule_table
+from marketbill.platforms.model import platform as platform_table
+from marketbill.platforms.model import provider_credential
+from marketbill.platforms.tax_rates import table_for
+from marketbill.prepared import prepared
+from marketbill.provider.stripe.units import to_stripe_charge
+from marketbill.rates.store import rates_on
+from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
+from marketbill.rules.fees.terms import FeeTerms
+from marketbill.rules.fx import NO_RATES, ExchangeRate, RateMissing, Rates, RateTooOld
+from marketbill.rules.plan import SplitPlan
+from marketbill.rules.split import split
+from marketbill.rules.tax.parties import BuyerTax, PlatformTax
+from marketbill.rules.tax.terms import TaxTerms
+from marketbill.rules.tax.vat_number import vat_number_valid
+from marketbill.sellers import seller as sellers
+from marketbill.tax_data.liability import built_in_liability
+
+#: In which the laws of tax bound the worth of a consignment.
+_BOUND_CURRENCIES = frozenset({"AUD", "EUR", "GBP", "NOK", "NZD"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """An order with its split and the terms it was computed with; `terms.secret_key` is the sealed provider key."""
+
+    order: Order
+    plan: SplitPlan
+    seller_ids: tuple[UUID, ...]
+    terms: Row[Any]
+
+
+# The fee schedule in force, the platform and its provider key in one statement: this is the hot path.
+_TERMS = prepared(
+    select(
+        platform_table.c.country,
+        platform_table.c.fee_tax_rate,
+        platform_table.c.hold_from,
+        platform_table.c.hold_days,
+        provider_credential.c.secret_key,
+        schedule_table.c.id,
+        schedule_table.c.version,
+        schedule_table.c.document,
+    )
+    .join(schedule_table, schedule_table.c.platform_id == platform_table.c.platform_id)
+    .outerjoin(provider_credential, provider_credential.c.platform_id == platform_table.c.platform_id)
+    .where(
+        platform_table.c.platform_id == bindparam("platform"),
+        schedule_table.c.status == "PUBLISHED",
+        schedule_table.c.effective_from <= bindparam("now"),
+    )
+    .order_by(schedule_table.c.effective_from.desc())
+    .limit(1)
+)
+
+
+async def plan_order(scope: Scope, order: Order) -> PlannedOrder:
+    """Reads the terms in force and the sellers, and computes the split. Writes nothing.
+
+    Raises InvalidInput for a wrong field, NotFound for an unknown seller, SellerNotAllowed for one that may not sell.
+    """
+    check_order(order)
+    ids = [
+        parse_id("seller", line.seller_id, path=("lines", str(index), "sellerId"))
+        for index, line in enumerate(order.lines)
+    ]
+    buyer = _buyer(order.buyer)
+    terms = await scope.first(_TERMS, {"platform": scope.platform, "now": scope.now})
+    if terms is None:
+        raise ScheduleMissing(scope.now)
+    found = await sellers.by_ids(scope, set(ids))
+    _check_sellers(order, ids, found)
+    by_name = {public_id("seller", id): row for id, row in found.items()}
+    plan = split(
+        _basket(order),
+        FeeTerms(schedule_of(terms), scope.now, groups={name: frozenset(row.groups) for name, row in by_name.items()}),
+        TaxTerms(
+            platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
+            sellers={name: sellers.tax_of(row) for name, row in by_name.items()},
+            buyer=buyer,
+            at=scope.now,
+            **await _tables(scope, order),
+        ),
+        await _rates(scope, order),
+    )
+    _check_chargeable(plan)
+    return PlannedOrder(order, plan, tuple(ids), terms)
+
+
+async def _tables(scope: Scope, order: Order) -> dict[str, Any]:
+    """The tables that decide tax, for an order that does not state all of its rates."""
+    if not _is_decided_by_tables(order):
+        return {}
+    return {"table": await table_for(scope), "liability": built_in_liability()}
+
+
+async def _rates(scope: Scope, order: Order) -> Rates:
+    """The official rates by which an order is held against the bounds of the law. One that is missing or too old is
+    left out: an order that needs it is refused by name, one that does not is not held up."""
+    if not _is_decided_by_tables(order):
+        return NO_RATES
+    found: list[ExchangeRate] = []
+    for bound in _BOUND_CURRENCIES - {order.currency}:
+        with suppress(RateMissing, RateTooOld):
+            found += (await rates_on(scope, scope.now.date(), [(order.currency, bound)])).by_pair.values()
+    return Rates.of(found)
+
+
+def _is_decided_by_tables(order: Order) -> bool:
+    return any(line.tax_rate is None and not line.tax_unknown for line in order.lines)
+
+
+def _check_sellers(order: Order, ids: Sequence[UUID], found: Mapping[UUID, Row[Any]]) -> None:
+    for index, id in enumerate(ids):
+        path = ("lines", str(index), "sellerId")
+        if id not in found:
+            raise NotFound("seller", order.lines[index].seller_id, path=path)
+        sellers.gate_to_sell(found[id], path=path)
+
+
+def _check_chargeable(plan: SplitPlan) -> None:
+    """What the provider could not charge exactly is refused before anything is kept, in a preview too."""
+    charged = plan.totals.charged
+    if charged <= 0:
+        raise InvalidInput(
+            "The discounts leave the buyer nothing to pay: a payment is more than zero.",
+            path=("discounts",),
+            constraint="> 0",
+        )
+    try:
+        to_stripe_charge(charged, plan.currency)
+    except InvalidInput as error:
+        error.path = ("lines",)
+        raise
+
+
+def _basket(order: Order) -> Basket:
+    return Basket(
+        order.currency,
+        tuple(_line(line, index) for index, line in enumerate(order.lines)),
+        shipping=tuple(Shipping(one.seller_id, one.amount) for one in order.shipping),
+        discounts=tuple(_discount(one) for one in order.discounts),
+        channel=order.channel,
+        payment_method=order.method,
+    )
+
+
+def line_id(index: int) -> str:
+    """The name of a line in the split, from its place in the order: 001 for the first."""
+    return f"{index + 1:03d}"
+
+
+def _line(line: OrderLine, index: int) -> BasketLine:
+    return BasketLine(
+        id=line_id(index),
+        seller_id=line.seller_id,
+        description=line.description,
+        category=line.category,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        tax_rate=line.tax_rate,
+        tax_inclusive=line.tax_inclusive,
+        product=line.product,
+        tax_category=line.tax_category,
+        ship_from=line.ship_from,
+        tax_unknown=line.tax_unknown,
+    )
+
+
+def _discount(one: OrderDiscount) -> Discount:
+    return Discount(one.id, one.amount, one.percent, tuple(line_id(place) for place in one.lines), one.platform_percent)
+
+
+def _buyer(place: BuyerPlace | None) -> BuyerTax:
+    """Raises InvalidInput for an unknown country, or a VAT number that is not one of it."""
+    if place is None:
+        return BuyerTax()
+    buyer = BuyerTax(place.country, place.region, place.postcode, business=bool(place.vat_number))
+    if place.vat_number and not vat_number_valid(country=place.country, number=place.vat_number):
+        raise InvalidInput(
+            f"This is not a VAT number of {place.country}: a business gives the one of the country it buys in.",
+            path=("buyer", "vatNumber"),
+            constraint=f"VAT number of {place.country}",
+        )
+    return buyer
