@@ -66,9 +66,7 @@ def test_standard_rates_of_the_union_are_those_of_the_dated_package_on_every_day
 
 #: What the package lists and the table leaves out, and why.
 LEFT_OUT = {
-    ("AT", "4.9"): "super-reduced rate of 2026-07-01: which foods is not in the table yet",
     ("AT", "19"): "Jungholz and Mittelberg: AT-X1",
-    ("CY", "3"): "super-reduced rate: its first day was not certain",
     ("FR", "0.9"): "Corsica and the overseas departments: apart",
     ("FR", "1.05"): "overseas departments: FR-971 and others",
     ("FR", "8.5"): "overseas departments: FR-971 and others",
@@ -147,6 +145,16 @@ def test_todays_rates_are_those_of_the_other_package(country: str) -> None:
         ("CZ", "books", "2023-12-31", "10"),
         ("CZ", "books", "2024-01-01", "0"),
         ("LT", "reduced-2", "2026-01-01", "12"),
+        ("LT", "ebooks", "2022-12-31", "21"),
+        ("LT", "ebooks", "2023-01-01", "9"),
+        ("LT", "books", "2026-01-01", "5"),
+        ("CY", "books", "2023-07-20", "5"),
+        ("CY", "books", "2023-07-21", "3"),
+        ("SE", "food", "2026-03-31", "12"),
+        ("SE", "food", "2026-04-01", "6"),
+        ("SE", "food", "2028-01-01", "12"),
+        ("HU", "hotel", "2019-12-31", "18"),
+        ("HU", "hotel", "2020-01-01", "5"),
         ("FR", "newspapers", "2024-01-01", "2.1"),
         ("GB", "restaurant", "2020-07-14", "20"),
         ("GB", "restaurant", "2020-07-15", "5"),
