@@ -21,8 +21,9 @@ from marketbill.rules.fees.schedule import (
     Tiers,
 )
 from marketbill.rules.fees.terms import FeeTerms
-from marketbill.rules.plan import SplitPlan
+from marketbill.rules.plan import Decisions, SplitPlan
 from marketbill.rules.split import split_decided
+from marketbill.rules.tax.fee_tax import FeeTaxDecision, fee_tax
 from marketbill.rules.tax.line_tax import Liable, LineTax, TaxRounding, Withholding
 from marketbill.rules.tax.parties import BuyerTax, PlatformTax, SellerTax
 from marketbill.rules.tax.terms import TaxTerms
@@ -47,9 +48,12 @@ def plan_of(seed: int) -> SplitPlan:
         volumes = {"sel_anna": {Period.MONTH: draw.choice([0, 990, 5_000])}}
         schedule = _schedule(draw, is_known=all(decision.known for decision in decisions.values()))
         fees = FeeTerms(schedule, datetime(2026, 5, 1, tzinfo=UTC), {"sel_anna": frozenset({"gold"})}, volumes)
-        tax = TaxTerms(PlatformTax("NL", Decimal(21)), SELLERS, BuyerTax("NL"))
+        platform, buyer = PlatformTax("NL", Decimal(21)), BuyerTax("NL")
+        of_sellers = {id: fee_tax(platform=platform, seller=seller) for id, seller in SELLERS.items()}
+        of_buyer = FeeTaxDecision(Decimal(21), "buyer-fee-vat:domestic", "VAT", "NL")
+        tax = TaxTerms(platform, SELLERS, buyer)
         try:
-            return split_decided(basket, fees, tax, decisions)
+            return split_decided(basket, fees, tax, Decisions(decisions, of_sellers, of_buyer))
         except InvalidInput:
             continue
 

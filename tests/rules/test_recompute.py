@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _NUMERIC = {"formula", "exact", "fee_tax_rate", "tax_rate", "rate"}
 #: Where a number may change and nothing with it: half a percent more of three cents; a volume within its tier. What
 #: follows from them is told by computing the sale again, and nothing at all may follow.
-_WITHOUT_EFFECT = {"percent", "platform_percent", "platform", "volumes", "rates"}
+_WITHOUT_EFFECT = {"percent", "platform_percent", "platform", "buyer", "sellers", "volumes", "rates"}
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -50,7 +50,7 @@ def test_every_sale_that_can_be_split_proves_itself(seed: int) -> None:
 @given(st.integers(0, 300), st.data())
 def test_whoever_changes_any_number_of_a_sale_is_found(seed: int, data: st.DataObject) -> None:
     trace = trace_of(seed)
-    numbers = [one for one in _numbers(trace) if not _WITHOUT_EFFECT.intersection(one[0])]
+    numbers = [one for one in _numbers(trace) if not (one[0][0] == "inputs" and _WITHOUT_EFFECT.intersection(one[0]))]
     place, number = data.draw(st.sampled_from(numbers))
     other = data.draw(st.integers(0, 20_000).filter(lambda drawn: str(drawn) != number))
     assert recompute(_with(trace, place, str(other))), (seed, place, number, other)

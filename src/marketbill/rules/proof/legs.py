@@ -13,7 +13,6 @@ FIELDS = (
     *("buyer_fee", "buyer_fee_tax", "deemed_tax", "withheld", "processor_fee", "received", "passed_on", "seller_net"),
 )
 _COSTS = ("fee", "fee_tax", "deemed_tax", "withheld", "processor_fee", "passed_on")
-_FEE_TAX = (("tax_rate", "fee_tax_rate"), ("tax_rule", "fee_tax_rule"), ("tax_label", "fee_tax_label"))
 
 
 def recompute_sums(trace: Part) -> Iterable[Finding]:
@@ -35,9 +34,7 @@ def recompute_sums(trace: Part) -> Iterable[Finding]:
         yield from _same(Flaw.SUM, subject, share, sums)
         yield from _even(share, subject)
         yield from _same_legs(subject, share["legs"], _legs(trace, own, payer="SELLER"))
-        yield from _fee_tax(share, own)
-        rate, rule, platform = share["fee_tax_rate"], share["fee_tax_rule"], trace["inputs"]["platform"]["rate"]
-        yield from rate_of_rule(subject, "fee_tax_rate", rate, rule, platform)
+        yield from _fee_tax(share, trace["inputs"])
 
     totals = trace["totals"]
     yield from _same(Flaw.SUM, "sale", totals, _sums(trace["sellers"]))
@@ -47,14 +44,6 @@ def recompute_sums(trace: Part) -> Iterable[Finding]:
     moved = totals["received"], totals["passed_on"]
     yield from differing(Flaw.IDENTITY, "sale", "received", stored=moved[0], recomputed=moved[1])
     yield from _same_legs("sale", trace["buyer_legs"], _legs(trace, trace["lines"], payer="BUYER"))
-
-
-def rate_of_rule(subject: str, name: str, rate: str, rule: str, platform_rate: str) -> Iterable[Finding]:
-    """The rate of tax on a fee, where its rule alone says which: the platform's own, or none."""
-    if rule.endswith((":domestic", ":eu-fallback")):
-        yield from differing(Flaw.RULE, subject, name, stored=rate, recomputed=platform_rate)
-    elif rule.endswith((":eu-reverse-charge", ":outside-scope", ":none")):
-        yield from differing(Flaw.RULE, subject, name, stored=rate, recomputed="0")
 
 
 def _legs(trace: Part, lines: Sequence[Part], *, payer: str) -> dict[str, Any]:
@@ -122,12 +111,14 @@ def _even(amounts: Part, subject: str) -> Iterable[Finding]:
     yield from differing(Flaw.IDENTITY, subject, "seller net and what was taken", stored=gross, recomputed=spent)
 
 
-def _fee_tax(share: Part, lines: Sequence[Part]) -> Iterable[Finding]:
-    for line in lines:
-        for fee in line["fees"]:
-            if (fee["payer"], fee["kind"]) != ("SELLER", "PLATFORM"):
-                continue
-            for of_fee, of_share in _FEE_TAX:
-                name = f"{of_fee} of {fee['stack']}"
-                stored, recomputed = fee[of_fee], share[of_share]
-                yield from differing(Flaw.RULE, f"line {line['line_id']}", name, stored=stored, recomputed=recomputed)
+def _fee_tax(share: Part, inputs: Part) -> Iterable[Finding]:
+    """The tax on fees that a share tells is the one that was decided for its seller; none for who only receives."""
+    subject, rule, platform = f"seller {share['seller_id']}", share["fee_tax_rule"], inputs["platform"]["rate"]
+    decided = inputs["sellers"].get(share["seller_id"], {"fee_tax": {"rate": "0"}})["fee_tax"]
+    for name in ("rate", "rule", "label"):
+        stored = share[f"fee_tax_{name}"]
+        recomputed = decided.get(name, stored)
+        yield from differing(Flaw.RULE, subject, f"fee_tax_{name}", stored=stored, recomputed=recomputed)
+    if rule in ("fee-vat:domestic", "fee-vat:eu-fallback"):
+        rate = share["fee_tax_rate"]
+        yield from differing(Flaw.RULE, subject, "fee_tax_rate", stored=rate, recomputed=platform)

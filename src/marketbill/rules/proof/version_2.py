@@ -6,7 +6,7 @@ from typing import Any
 from marketbill.money import round_half_away
 from marketbill.rules.proof.finding import Finding, Flaw, differing
 from marketbill.rules.proof.forms import LineForms, number_of
-from marketbill.rules.proof.legs import FIELDS, rate_of_rule, recompute_sums
+from marketbill.rules.proof.legs import FIELDS, recompute_sums
 from marketbill.rules.proof.shares import recompute_shares
 from marketbill.rules.proof.steps import Number, SharedStep, Walk
 
@@ -31,7 +31,7 @@ def recompute_version_2(trace: Part) -> Iterable[Finding]:
         yield from walk.findings
         yield from _amounts(line, asked, walk)
         for fee in line["fees"]:
-            yield from _fee(fee, line, walk, reference, inputs["platform"]["rate"])
+            yield from _fee(fee, line, walk, reference, inputs)
     yield from recompute_shares(shared)
     yield from _wholes(trace, shared)
     yield from recompute_sums(trace)
@@ -76,7 +76,7 @@ def _amounts(line: Part, asked: Part, walk: Walk) -> Iterable[Finding]:
         yield from differing(Flaw.RULE, walk.subject, "tax of an unknown rate", stored=line["tax"], recomputed=0)
 
 
-def _fee(fee: Part, line: Part, walk: Walk, reference: str, platform_rate: str) -> Iterable[Finding]:
+def _fee(fee: Part, line: Part, walk: Walk, reference: str, inputs: Part) -> Iterable[Finding]:
     stack, subject = fee["stack"], walk.subject
     for part in _PARTS:
         recomputed = walk.amounts.get(f"{stack}.{part}", 0 if part == "tax" else None)
@@ -95,7 +95,14 @@ def _fee(fee: Part, line: Part, walk: Walk, reference: str, platform_rate: str) 
             yield from differing(Flaw.RULE, subject, name, stored=rule, recomputed=fee["rule"])
         elif name == f"{stack}.tax":
             yield from differing(Flaw.RULE, subject, name, stored=rule, recomputed=fee["tax_rule"])
-    yield from rate_of_rule(subject, f"tax rate of {stack}", fee["tax_rate"], fee["tax_rule"], platform_rate)
+    if fee["kind"] == "PLATFORM":
+        decided = inputs["buyer"] if fee["payer"] == "BUYER" else inputs["sellers"][line["seller_id"]]
+        for name, decision in decided["fee_tax"].items():
+            yield from differing(
+                Flaw.RULE, subject, f"tax {name} of {stack}", stored=fee[f"tax_{name}"], recomputed=decision
+            )
+    else:
+        yield from differing(Flaw.RULE, subject, f"tax rate of {stack}", stored=fee["tax_rate"], recomputed="0")
 
 
 def _bases(line: Part) -> list[int]:
