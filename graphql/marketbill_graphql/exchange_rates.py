@@ -1,6 +1,8 @@
 """Official exchange rates."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
 
 import strawberry
 
@@ -21,8 +23,30 @@ class ExchangeRate:
     numerator: BigInt
     denominator: BigInt
     decimal: str = strawberry.field(description="To be read; rounded to ten digits where the fraction does not end.")
-    source: str = strawberry.field(description="Who fixed it, and whether it was inverted or crossed.")
+    source: str = strawberry.field(
+        description="Who fixed it, and whether it was inverted or crossed; a provider's with its transaction."
+    )
     fixed_on: date = strawberry.field(description="The day it is of; not the day that was asked for, if that had none.")
+
+
+def exchange_rate_of(kept: Mapping[str, Any]) -> ExchangeRate:
+    """A rate that is kept with a payment."""
+    at = datetime.fromisoformat(kept["at"])
+    return _told(
+        fx.ExchangeRate(kept["base"], kept["quote"], kept["numerator"], kept["denominator"], kept["source"], at)
+    )
+
+
+def _told(rate: fx.ExchangeRate) -> ExchangeRate:
+    return ExchangeRate(
+        base=CurrencyCode(rate.base),
+        quote=CurrencyCode(rate.quote),
+        numerator=BigInt(rate.numerator),
+        denominator=BigInt(rate.denominator),
+        decimal=fx.decimal_of(rate),
+        source=rate.source,
+        fixed_on=rate.at.date(),
+    )
 
 
 @strawberry.type
@@ -34,13 +58,4 @@ class ExchangeRateQueries:
         There is none when that is more than five days earlier.
         """
         rates = await info.context.read(lambda scope: rates_on(scope, on, [(base, quote)]))
-        found = rates.rate(base, quote)
-        return ExchangeRate(
-            base=base,
-            quote=quote,
-            numerator=BigInt(found.numerator),
-            denominator=BigInt(found.denominator),
-            decimal=fx.decimal_of(found),
-            source=found.source,
-            fixed_on=found.at.date(),
-        )
+        return _told(rates.rate(base, quote))

@@ -16,6 +16,7 @@ from marketbill_graphql.access import BUYER, PLATFORM_READERS, SELLER, TENANT, a
 from marketbill_graphql.buyers import Buyer, load_buyer
 from marketbill_graphql.connections import Connection, connection, page_request
 from marketbill_graphql.context import Context, Info
+from marketbill_graphql.exchange_rates import ExchangeRate, exchange_rate_of
 from marketbill_graphql.fields import plain
 from marketbill_graphql.journal import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
@@ -131,6 +132,13 @@ class Payment(Node):
     provider_fee: Money | None = strawberry.field(
         directives=[access(PLATFORM_READERS)], description="What the payment provider charged, once known."
     )
+    settled: Money | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)],
+        description="What the provider made of `gross` in another currency; null when it kept it in its own.",
+    )
+    settlement_rate: ExchangeRate | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="By which the provider did so."
+    )
     provider_payment: str | None = strawberry.field(
         directives=[access(PLATFORM_READERS)], description="The provider's id of the payment."
     )
@@ -244,6 +252,7 @@ class PaymentQueries:
 
 def payment_of(row: Row[Any]) -> Payment:
     currency = row.currency
+    settlement = row.settlement_currency or currency
     return Payment(
         row=row,
         id=strawberry.ID(public_id("payment", row.id)),
@@ -255,7 +264,9 @@ def payment_of(row: Row[Any]) -> Payment:
         fee=amount(row.fee, currency),
         fee_tax=amount(row.fee_tax, currency),
         seller_net=amount(row.seller_net, currency),
-        provider_fee=amount(row.provider_fee, currency) if row.provider_fee is not None else None,
+        provider_fee=None if row.provider_fee is None else amount(row.provider_fee, settlement),
+        settled=None if row.settlement_gross is None else amount(row.settlement_gross, settlement),
+        settlement_rate=None if row.settlement_rate is None else exchange_rate_of(row.settlement_rate),
         provider_payment=row.provider_payment,
         provider_charge=row.provider_charge,
         next_action=NextAction(**row.next_action) if row.next_action else None,

@@ -47,9 +47,14 @@ class Market:
     provider_account: str = ""
     sellers: dict[str, SellerId] = field(default_factory=dict)
 
-    async def connect(self, *, country: str = "NL", currency: str = "EUR") -> None:
-        """Gives the platform an account of its own at the sandbox, and its key."""
-        account = await self.machine.control("platforms", {"country": country, "default_currency": currency.lower()})
+    async def connect(self, *, country: str = "NL", currency: str = "EUR", settle: str = "every") -> None:
+        """Gives the platform an account of its own at the sandbox, and its key.
+
+        It settles every currency as it comes, or all in its default one.
+        """
+        account = await self.machine.control(
+            "platforms", {"country": country, "default_currency": currency.lower(), "settle": settle}
+        )
         self.secret_key, self.provider_account = account["secret_key"], account["id"]
         await credentials.provider_connect(
             self.machine.services,

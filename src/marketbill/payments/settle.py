@@ -4,9 +4,9 @@ Facts may come in any order and more than once; each milestone of a payment is b
 locked and says what is booked already (and the journal's keys say it a second time).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +17,13 @@ from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking, tax_lines, volumes
+from marketbill.payments import booking, conversion, tax_lines
+from marketbill.payments.conversion import Policy, RateAmiss
 from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payments.recording import tell_if_revived
 from marketbill.prepared import prepared
 from marketbill.provider.objects import BalanceTransaction
+from marketbill.rules.settlement import BY_PROVIDER
 from marketbill.services import Services
 
 #: Payments booked in one transaction.
@@ -69,11 +71,21 @@ _RELEASE_DUE = prepared(
 _RECORDED = (
     "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
     "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at", "released_at",
+    "settlement_currency", "settlement_gross", "settlement_rate",
 )  # fmt: skip
 _RECORD = (
     update(payment)
     .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("payment"))
     .values({name: bindparam(f"new_{name}") for name in (*_RECORDED, "updated_at")})
+)
+_RECORD_NET = (
+    update(payment_share)
+    .where(
+        payment_share.c.platform_id == bindparam("platform"),
+        payment_share.c.payment_id == bindparam("payment"),
+        payment_share.c.seller_id == bindparam("seller"),
+    )
+    .values(settled_net=bindparam("net"))
 )
 
 
@@ -96,12 +108,25 @@ class ChargeFact:
 
 @dataclass(slots=True)
 class _Progress:
-    """A payment on its way through the milestones of one transaction."""
+    """A payment on its way through the milestones of one transaction; `nets` once it is converted in this one."""
 
     row: Row[Any]
     shares: list[Row[Any]]
     values: dict[str, Any]
     entries: list[JournalEntry]
+    nets: dict[UUID, int] = field(default_factory=dict)
+
+    def as_settled(self) -> tuple[Row[Any], list[Row[Any]]]:
+        """The payment and its shares in the currency in which the provider has the money."""
+        if self.values["settlement_currency"] is None:
+            return self.row, self.shares
+        return conversion.as_settled(
+            self.row,
+            self.shares,
+            currency=self.values["settlement_currency"],
+            gross=self.values["settlement_gross"],
+            nets=self.nets or {share.seller_id: share.settled_net for share in self.shares},
+        )
 
     def post(self, entry: JournalEntry | None) -> None:
         if entry is not None:
@@ -122,19 +147,19 @@ async def lock(scope: WriteScope, ids: Iterable[PaymentId]) -> dict[PaymentId, R
 async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
     """Books charges within a transaction; facts of payments that are not ours are passed over.
 
-    Raises ChargeMismatch.
+    Raises ChargeMismatch; RateMissing and RateTooOld where a rate was promised that there is not.
     """
     merged = _merge(facts)
     rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(merged)})
     steps = await _open(scope, rows)
+    policy = await _policy(scope, steps, merged)
     for step in steps:
         fact = merged[PaymentId(step.row.id)]
         _book_charge(step, fact)
         if fact.transaction is not None:
-            _book_provider_fee(step, fact, fact.transaction)
+            _book_provider_fee(step, fact, fact.transaction, policy)
             _make_available(step, scope.now, already=fact.transaction.status == "available")
             _release(step, scope.now)
-    await volumes.add(scope, steps)
     await _record(scope, steps)
 
 
@@ -214,25 +239,67 @@ def _book_charge(step: _Progress, fact: ChargeFact) -> None:
     values["release_on"] = release_on(
         row.hold_from, row.hold_days, succeeded_at=values["succeeded_at"], delivered_at=values["delivered_at"]
     )
-    step.post(booking.charge(row, step.shares, fact.occurred_at))
-    step.post(booking.promo(row, step.shares, fact.occurred_at))
-    step.post(booking.split(row, step.shares, fact.occurred_at))
+    for entry in _sale(step, fact.occurred_at):
+        step.post(entry)
 
 
-def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction) -> None:
+def _sale(step: _Progress, at: datetime) -> list[JournalEntry]:
+    """The entries with which a sale begins: the same whenever they are asked for."""
+    made = (
+        booking.charge(step.row, step.shares, at),
+        booking.promo(step.row, step.shares, at),
+        booking.split(step.row, step.shares, at),
+    )
+    return [entry for entry in made if entry is not None]
+
+
+def _sold_on(step: _Progress, fact: ChargeFact) -> date:
+    return (step.values["succeeded_at"] or fact.occurred_at).date()
+
+
+async def _policy(scope: WriteScope, steps: Sequence[_Progress], facts: Mapping[PaymentId, ChargeFact]) -> Policy:
+    """What conversions in these facts need to know; nothing where there are none, as nearly always."""
+    wanted: list[tuple[str, str, date]] = []
+    for step in steps:
+        fact = facts[PaymentId(step.row.id)]
+        transaction = fact.transaction
+        if transaction and transaction.currency != step.row.currency and step.values["settled_at"] is None:
+            wanted.append((step.row.currency, transaction.currency, _sold_on(step, fact)))
+    return await conversion.policy_of(scope, wanted) if wanted else Policy(BY_PROVIDER, {})
+
+
+def _convert(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
+    row, values, at = step.row, step.values, fact.occurred_at
+    try:
+        made = conversion.convert(
+            row, step.shares, _sale(step, at), transaction, policy, sold_on=_sold_on(step, fact), at=at
+        )
+    except RateAmiss as amiss:
+        raise ChargeMismatch(f"{public_id('payment', row.id)}: {amiss}") from amiss
+    values["settlement_currency"] = transaction.currency
+    values["settlement_gross"] = transaction.amount
+    values["settlement_rate"] = made.rate
+    step.nets = made.nets
+    step.post(made.entry)
+
+
+def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
     row, values = step.row, step.values
     if values["settled_at"] is not None:
         return
-    if (transaction.amount, transaction.currency) != (row.gross, row.currency):
+    if transaction.currency != row.currency:
+        _convert(step, fact, transaction, policy)
+    elif transaction.amount != row.gross:
         raise ChargeMismatch(
             f"{public_id('payment', row.id)}: the provider settles {transaction.amount} {transaction.currency}"
-            f" for a sale of {row.gross} {row.currency}; a balance in the sale's own currency is needed"
+            f" for a sale of {row.gross} {row.currency}"
         )
     values["settled_at"] = fact.occurred_at
     values["provider_balance_transaction"] = transaction.id
     values["provider_fee"] = transaction.fee
     values["available_on"] = transaction.available_on
-    step.post(booking.provider_fee(row, transaction.fee, transaction.id, fact.occurred_at))
+    settled, _ = step.as_settled()
+    step.post(booking.provider_fee(settled, transaction.fee, transaction.id, fact.occurred_at))
 
 
 def _make_available(step: _Progress, now: datetime, *, already: bool = False) -> None:
@@ -240,7 +307,8 @@ def _make_available(step: _Progress, now: datetime, *, already: bool = False) ->
     if values["available_at"] is not None or not (already or values["available_on"] <= now):
         return
     values["available_at"] = now
-    step.post(booking.funds_available(step.row, values["provider_fee"], now))
+    settled, _ = step.as_settled()
+    step.post(booking.funds_available(settled, values["provider_fee"], now))
 
 
 def _release(step: _Progress, now: datetime) -> None:
@@ -251,7 +319,7 @@ def _release(step: _Progress, now: datetime) -> None:
     if values["available_at"] is None or values["released_at"] is not None or due is None or due > now:
         return
     values["released_at"] = now
-    step.post(booking.release(step.row, step.shares, now))
+    step.post(booking.release(*step.as_settled(), now))
 
 
 async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
@@ -266,6 +334,13 @@ async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
             for step in steps
         ],
     )
+    nets = [
+        {"platform": scope.platform, "payment": step.row.id, "seller": seller, "net": net}
+        for step in steps
+        for seller, net in step.nets.items()
+    ]
+    if nets:
+        await scope.run(_RECORD_NET, nets)
     if any(step.values["released_at"] is not None for step in steps):
         await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
     await journal.post_all(scope, [entry for step in steps for entry in step.entries])

@@ -17,6 +17,7 @@ from marketbill.ids import SellerId
 from marketbill.ledger import chart
 from marketbill.ledger.accounts import accounts_by_refs
 from marketbill.ledger.balances import Cut, balances_at, watermark
+from marketbill.ledger.chart import AccountRef
 
 #: The most rows of one report.
 ROWS_MAX = 10_000
@@ -40,7 +41,11 @@ class FeeRow:
 
 @dataclass(frozen=True, slots=True)
 class FeeReport:
-    """The rows of [start, end) in one currency. `revenue` is the movement of the fee revenue account, told apart."""
+    """The rows of [start, end) in one currency. `revenue` is the movement of the fee revenue account, told apart.
+
+    Fees are those of the currency in which they were charged: what the provider's settlement in another currency made
+    of them since is no fee.
+    """
 
     currency: str
     start: datetime
@@ -87,6 +92,7 @@ _ROWS = text(
       cross join lateral (
         select * from journal_entry e where e.platform_id = :platform and e.number = f.entry_number limit 1
       ) as e
+      where e.kind <> 'fx-conversion'
     ), taxed as (
       select p.entry_number, coalesce(d.owner_id, c.owner_id) as seller_id,
              sum(case when starts_with(c.code, 'tax:') then p.amount else -p.amount end) as fee_tax
@@ -132,6 +138,17 @@ _ROWS = text(
     limit :limit
     """
 )
+# What is exchanged stands between the account and the open position, and nothing else does.
+_EXCHANGED = text(
+    """
+    select coalesce(sum(case when p.credit_account_id = :account then p.amount else -p.amount end), 0) as amount
+    from posting p
+    where p.platform_id = :platform and p.number <= :as_of and not p.held
+      and p.effective_at >= :start and p.effective_at < :end
+      and (p.debit_account_id = :position and p.credit_account_id = :account
+           or p.debit_account_id = :account and p.credit_account_id = :position)
+    """
+)
 
 
 async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, currency: str) -> FeeReport:
@@ -149,9 +166,19 @@ async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, curren
     rows = await _rows(scope, account.id, start=start, end=end, as_of=as_of)
     opening = await balances_at(scope, [account.id], Cut.before(start), known=as_of)
     closing = await balances_at(scope, [account.id], Cut.before(end), known=as_of)
-    return FeeReport(
-        currency=currency, start=start, end=end, rows=rows, revenue=closing[account.id] - opening[account.id]
-    )
+    moved = await exchanged(scope, ref, start=start, end=end, as_of=as_of)
+    revenue = closing[account.id] - opening[account.id] - moved
+    return FeeReport(currency=currency, start=start, end=end, rows=rows, revenue=revenue)
+
+
+async def exchanged(scope: ReadScope, ref: AccountRef, *, start: datetime, end: datetime, as_of: int) -> int:
+    """What came into an account in [start, end) because the provider settled another currency, less what went out."""
+    position = chart.account(chart.FX_POSITION, ref.currency)
+    found = await accounts_by_refs(scope, [ref, position])
+    if ref not in found or position not in found:
+        return 0
+    values = {"platform": scope.platform, "account": found[ref].id, "position": found[position].id}
+    return int(await scope.scalar(_EXCHANGED, {**values, "start": start, "end": end, "as_of": as_of}))
 
 
 async def _rows(scope: ReadScope, account: UUID, *, start: datetime, end: datetime, as_of: int) -> tuple[FeeRow, ...]:

@@ -48,10 +48,11 @@ LINES_MAX = 1_000
 
 
 class Section(StrEnum):
-    """What kind of movement a line is. The first five and PAYOUTS change the total; the others move it about.
+    """What kind of movement a line is. The first six and PAYOUTS change the total; the others move it about.
 
     SALES_TAX is tax on his sales that the platform owes in his place or keeps back by law; PARTS are parts of a sale
-    that went to another participant, or came from one.
+    that went to another participant, or came from one. EXCHANGE is a sale that the provider settled in another
+    currency: it leaves the statement of one and comes into that of the other; its description tells the rate.
     """
 
     SALES = "SALES"
@@ -59,6 +60,7 @@ class Section(StrEnum):
     FEE_TAX = "FEE_TAX"
     SALES_TAX = "SALES_TAX"
     PARTS = "PARTS"
+    EXCHANGE = "EXCHANGE"
     RELEASES = "RELEASES"
     TRANSFERS = "TRANSFERS"
     PAYOUTS = "PAYOUTS"
@@ -187,6 +189,7 @@ _LEG = union_all(
 _COUNTER = ledger_account.alias("counter")
 _SECTION = case(
     (journal_entry.c.kind.in_(("charge", "promo")), Section.SALES),
+    (journal_entry.c.kind == "fx-conversion", Section.EXCHANGE),
     (func.starts_with(_COUNTER.c.code, "revenue:platform-fee"), Section.FEES),
     (_COUNTER.c.code == "expenses:psp-fee", Section.FEES),
     (func.starts_with(_COUNTER.c.code, "tax:output-vat:"), Section.FEE_TAX),

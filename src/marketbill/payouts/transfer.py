@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, insert, select, text, update
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, func, insert, select, text, update
 
 from marketbill.db import WriteScope
 from marketbill.events import outbox
@@ -39,7 +39,11 @@ PLAN_MAX = 100
 _ROUNDS_MAX = 800
 
 _RELEASED = prepared(
-    select(payment.c.id, payment.c.currency, payment.c.provider_charge)
+    select(
+        payment.c.id,
+        func.coalesce(payment.c.settlement_currency, payment.c.currency).label("currency"),
+        payment.c.provider_charge,
+    )
     .where(
         payment.c.platform_id == bindparam("platform"),
         payment.c.released_at.is_not(None),
@@ -49,8 +53,10 @@ _RELEASED = prepared(
     .limit(PLAN_MAX)
     .with_for_update(skip_locked=True)
 )
+#: In the currency in which the provider has the money.
+_NET = func.coalesce(payment_share.c.settled_net, payment_share.c.seller_net)
 _SHARES = prepared(
-    select(payment_share.c.payment_id, payment_share.c.seller_id, payment_share.c.seller_net, seller.c.provider_account)
+    select(payment_share.c.payment_id, payment_share.c.seller_id, _NET.label("net"), seller.c.provider_account)
     .add_columns(seller.c.transfers)
     .join(
         seller,
@@ -59,7 +65,7 @@ _SHARES = prepared(
     .where(
         payment_share.c.platform_id == bindparam("platform"),
         payment_share.c.payment_id == bindparam("payments", type_=ARRAY(Uuid)).any_(),
-        payment_share.c.seller_net > 0,
+        _NET > 0,
     )
 )
 _PLANNED = prepared(
@@ -144,7 +150,7 @@ async def _plan(scope: WriteScope) -> int:
     payments = {row.id: row for row in rows}
     found = await scope.rows(_SHARES, {"platform": scope.platform, "payments": list(payments)})
     amounts = {
-        (share.payment_id, share.seller_id): transferable_part(share.seller_net, payments[share.payment_id].currency)
+        (share.payment_id, share.seller_id): transferable_part(share.net, payments[share.payment_id].currency)
         for share in found
     }
     shares = [share for share in found if amounts[share.payment_id, share.seller_id] > 0]

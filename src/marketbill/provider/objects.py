@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -117,7 +118,10 @@ class PaymentState:
 
 @dataclass(frozen=True, slots=True)
 class BalanceTransaction:
-    """One movement of the provider's balance: `net = amount - fee`, usable from `available_on`."""
+    """One movement of the provider's balance: `net = amount - fee`, usable from `available_on`.
+
+    `exchange_rate` is what one unit of the currency that was charged became in `currency`; None when that is the same.
+    """
 
     id: str
     type: str
@@ -128,6 +132,7 @@ class BalanceTransaction:
     status: FundsStatus
     available_on: datetime
     source: str | None
+    exchange_rate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

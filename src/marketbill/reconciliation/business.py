@@ -25,12 +25,13 @@ _CORRECTED = """
       where r.platform_id = :platform and r.reverses is not null
     )
 """
-# What each milestone must have booked, per payment; postings are added up once for all of them.
+# What each milestone must have booked, per payment; postings are added up once for all of them. From its settlement on
+# a payment is in the currency that the provider settled; of the exchange itself, what came to the provider counts.
 _PAYMENTS = f"""
     {_CORRECTED}, moved as (
       select e.source_id, case e.kind when 'processor-fee' then 'split' else e.kind end as kind,
-             case when e.kind = 'processor-fee' and d.code = 'expenses:psp-fee' then - p.amount else p.amount end
-             as amount
+             case when e.kind = 'processor-fee' and d.code = 'expenses:psp-fee' then - p.amount
+                  when e.kind = 'fx-conversion' and d.code <> 'psp:pending' then 0 else p.amount end as amount
       from journal_entry e
       join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held
       join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
@@ -40,19 +41,29 @@ _PAYMENTS = f"""
     ), passed as (
       select s.payment_id, cast(sum(s.passed_on) as bigint) as amount from payment_share s
       where s.platform_id = :platform and s.passed_on > 0 group by s.payment_id
+    ), exchanged as (
+      select s.payment_id, cast(sum(s.settled_net) as bigint) as net from payment_share s
+      where s.platform_id = :platform and s.settled_net is not null group by s.payment_id
     ), due as (
-      select y.id, y.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
+      select y.id, k.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
       from payment y
       left join passed on passed.payment_id = y.id
+      left join exchanged on exchanged.payment_id = y.id
+      cross join lateral (
+        select coalesce(y.settlement_currency, y.currency) as currency, coalesce(y.settlement_gross, y.gross) as gross,
+               coalesce(exchanged.net, y.seller_net) as seller_net
+      ) as settled
       cross join lateral (values
-        ('charge', case when y.booked_at is null then 0 else y.gross end),
-        ('promo', case when y.booked_at is null then 0 else y.promo end),
-        ('split', case when y.booked_at is null then 0 else
+        ('charge', y.currency, case when y.booked_at is null then 0 else y.gross end),
+        ('promo', y.currency, case when y.booked_at is null then 0 else y.promo end),
+        ('split', y.currency, case when y.booked_at is null then 0 else
           y.fee + y.fee_tax + y.deemed_tax + y.withheld + y.processor_fee + coalesce(passed.amount, 0) end),
-        ('psp-fee', case when y.settled_at is null then 0 else y.provider_fee end),
-        ('funds-available', case when y.available_at is null then 0 else greatest(y.gross - y.provider_fee, 0) end),
-        ('release', case when y.released_at is null then 0 else y.seller_net end)
-      ) as k (kind, amount)
+        ('fx-conversion', settled.currency, coalesce(y.settlement_gross, 0)),
+        ('psp-fee', settled.currency, case when y.settled_at is null then 0 else y.provider_fee end),
+        ('funds-available', settled.currency,
+         case when y.available_at is null then 0 else greatest(settled.gross - y.provider_fee, 0) end),
+        ('release', settled.currency, case when y.released_at is null then 0 else settled.seller_net end)
+      ) as k (kind, currency, amount)
       left join booked b on b.source_id = y.id and b.kind = k.kind
       where y.platform_id = :platform
     )

@@ -9,9 +9,10 @@ from marketbill.errors import LimitExceeded
 from marketbill.ids import SellerId, public_id
 from marketbill.ledger import accounts, chart, proof
 from marketbill.ledger.audit.history import Progress, Read
+from marketbill.ledger.balances import watermark
 from marketbill.ledger.model import ledger_account
 from marketbill.ledger.trial_balance import trial_balance
-from marketbill.payouts.fee_report import fee_report
+from marketbill.payouts.fee_report import exchanged, fee_report
 from marketbill.payouts.statement import statement
 from marketbill.reconciliation.check import Check, Verdict, broken, compared, holds
 
@@ -35,6 +36,10 @@ _SELLERS = (
     .group_by(ledger_account.c.owner_id, ledger_account.c.currency)
     .order_by(func.sum(ledger_account.c.debits + ledger_account.c.credits).desc(), ledger_account.c.owner_id)
     .limit(STATEMENTS_MAX)
+)
+_POSITIONS = text(
+    "select code, currency, credits - debits as balance from ledger_account"
+    " where platform_id = :platform and code = :code order by currency"
 )
 _FEES = text(
     """
@@ -65,6 +70,14 @@ async def prove_trial_balance(scope: ReadScope) -> list[Check]:
     return [
         compared("trial balance", "debits = credits", expected=trial.debit, found=trial.credit, currency=trial.currency)
         for trial in await trial_balance(scope)
+    ]
+
+
+async def prove_positions(scope: ReadScope) -> list[Check]:
+    """No exchange of currencies is half done: what the provider turned into another currency was followed by all."""
+    return [
+        compared("exchange position closed", row.code, expected=0, found=int(row.balance), currency=row.currency)
+        for row in await scope.rows(_POSITIONS, {"platform": scope.platform, "code": chart.FX_POSITION.pattern})
     ]
 
 
@@ -111,7 +124,8 @@ async def prove_fees(scope: ReadScope) -> list[Check]:
     for row in await scope.rows(_FEES, {"platform": scope.platform}):
         ref = chart.platform_fee(row.currency)
         found = (await accounts.accounts_by_refs(scope, [ref])).get(ref)
-        revenue = found.balance if found else 0
+        moved = await exchanged(scope, ref, start=_BEGINNING, end=end, as_of=await watermark(scope))
+        revenue = found.balance - moved if found else 0
         checks.append(
             compared("fees of payments", ref.code, expected=int(row.fee), found=revenue, currency=row.currency)
         )

@@ -44,8 +44,9 @@ _CUSTODY = text(
     """
 )
 _FUNDS_DUE = text(
-    "select currency, sum(gross - provider_fee) as amount from payment where platform_id = :platform"
-    " and settled_at is not null and available_at is null and available_on <= :now group by currency"
+    "select coalesce(settlement_currency, currency) as currency,"
+    " sum(coalesce(settlement_gross, gross) - provider_fee) as amount from payment where platform_id = :platform"
+    " and settled_at is not null and available_at is null and available_on <= :now group by 1"
 )
 _PAYOUTS_UNSENT = text(
     "select seller_id, currency, sum(amount) as amount from payout where platform_id = :platform"

@@ -10,6 +10,7 @@ from marketbill.reconciliation.ledger import (
     prove_custody,
     prove_fees,
     prove_ledger,
+    prove_positions,
     prove_statements,
     prove_trial_balance,
 )
@@ -21,6 +22,7 @@ from marketbill.services import Services
 #: The parts that read the database alone, after the ledger itself, by what they look at.
 _PARTS = (
     ("trial balance", prove_trial_balance),
+    ("positions", prove_positions),
     ("custody", prove_custody),
     ("payments", prove_payments),
     ("transfers", prove_transfers),

@@ -47,14 +47,22 @@ _CONVERTED = (
     (chart.PSP_AVAILABLE, "converted by the provider"),
     (chart.SELLER_PENDING, "a seller's balance"),
     (chart.SELLER_PAYABLE, "a seller's balance"),
+    (chart.PLATFORM_FEE, "the platform's fee"),
+    (chart.OWN_FEE, "a further fee"),
+    (chart.OUTPUT_VAT, "tax on the fees"),
+    (chart.DEEMED_TAX, "tax on the sale that the platform owes"),
+    (chart.WITHHELD_TAX, "tax withheld"),
+    (chart.PROMO, "the platform's part of a discount"),
+    (chart.PSP_FEE, "provider's cost passed on"),
 )
 
 CURRENCY = (
     Template(
         "fx-conversion",
         Area.CURRENCY,
-        "The provider converted money, or a seller's balance follows it into another currency: the position is open"
-        " between both halves and closed after them; what the rates leave is margin, loss or rounding.",
+        "The provider converted money, and what a sale left at the sellers, the platform and the tax office follows it"
+        " into another currency: the position is open between both halves and closed after them; what the rates leave"
+        " is margin, loss or rounding.",
         ("payment", "transfer", "payout", "refund"),
         (
             *legs_from(

@@ -5,6 +5,7 @@ A proxy's page, half an object or a number written as a text must end as "no def
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from marketbill.money import exponent
@@ -15,6 +16,7 @@ Json = Mapping[str, Any]
 _ID_LENGTH_MAX = 255
 #: What a column of 64 bits holds, with room for the currencies whose unit here is a hundredth of the provider's.
 _WHOLE_MAX = 2**53
+_RATE_MIN, _RATE_MAX = Decimal("1e-9"), Decimal("1e9")
 
 
 def text(data: Json, name: str) -> str:
@@ -43,6 +45,19 @@ def whole(data: Json, name: str) -> int:
     if abs(value) > _WHOLE_MAX:
         raise ValueError(f"{name} is beyond all amounts")
     return value
+
+
+def rate_or_none(data: Json, name: str) -> Decimal | None:
+    """An exchange rate. It comes as a JSON number: its shortest decimal is what the provider wrote, and is exact."""
+    value = data.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool):
+        raise TypeError(f"{name} is {_kind(value)}, not a number")
+    rate = Decimal(str(value))
+    if not rate.is_finite() or not _RATE_MIN <= rate <= _RATE_MAX:
+        raise ValueError(f"{name} is {rate}, which is no exchange rate")
+    return rate
 
 
 def part(data: Json, name: str) -> Json:

@@ -35,6 +35,7 @@ from marketbill.provider.stripe.fields import (
     one_of,
     part,
     parts,
+    rate_or_none,
     text,
     text_or_none,
     texts,
@@ -160,6 +161,7 @@ def balance_transaction(data: Json) -> BalanceTransaction:
         status=cast(FundsStatus, one_of(data, "status", get_args(FundsStatus))),
         available_on=instant(data, "available_on"),
         source=id_or_none(data, "source"),
+        exchange_rate=rate_or_none(data, "exchange_rate"),
     )
 
 
