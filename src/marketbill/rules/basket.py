@@ -271,6 +271,8 @@ def _check_discounts(basket: Basket) -> None:
 def _check_text(text: str, *, limit: int, path: Path, needed: bool) -> None:
     if needed and not text:
         raise TextMissing(path=path)
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return
     if len(text) > limit:
         raise TextTooLong(length=len(text), limit=limit, path=path)
     check_usable(text, path=path)

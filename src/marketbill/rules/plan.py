@@ -1,6 +1,6 @@
 """The result of a split: amounts by line and by seller, in minor units, with the steps that explain them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,13 +135,14 @@ class SplitPlan:
         return trace_of(self)
 
 
-def sum_amounts(amounts: Iterable[Totals]) -> Totals:
+def sum_amounts(amounts: Sequence[Totals]) -> Totals:
     """The sums of some amounts, field by field."""
+    if len(amounts) == 1:
+        return amounts[0]
     return Totals(*map(sum, zip(*amounts, strict=True)))
 
 
-def add_legs(sums: dict[str, int], legs: Mapping[str, int]) -> None:
-    """Adds amounts to those of the same name; zero ones are left out."""
-    for name, amount in legs.items():
-        if amount:
-            sums[name] = sums.get(name, 0) + amount
+def add_leg(legs: dict[str, int], name: str, amount: int) -> None:
+    """Adds an amount to what is there of its name; a zero one is left out."""
+    if amount:
+        legs[name] = legs.get(name, 0) + amount

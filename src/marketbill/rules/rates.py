@@ -11,6 +11,7 @@ RATE_DECIMALS_MAX = 4
 WHOLE = 100 * 10**RATE_DECIMALS_MAX
 
 _PART = Decimal(1).scaleb(-RATE_DECIMALS_MAX)
+_OUT_OF_RANGE, _TOO_PRECISE = -1, -2
 
 
 class RateOutOfRange(InvalidInput):
@@ -37,16 +38,16 @@ class RateTooPrecise(InvalidInput):
 
 def rate_parts(rate: Decimal, *, path: Path = ()) -> int:
     """A percentage in parts of `WHOLE`: 21 is 210000. Raises `RateOutOfRange` and `RateTooPrecise`."""
-    if not rate.is_finite() or not 0 <= rate <= 100:
-        raise RateOutOfRange(rate, path=path)
-    parts = _exact_parts(rate)
-    if parts is None:
-        raise RateTooPrecise(rate, path=path)
-    return parts
+    parts = _exact_parts(rate) if rate.is_finite() else _OUT_OF_RANGE
+    if parts >= 0:
+        return parts
+    raise RateOutOfRange(rate, path=path) if parts == _OUT_OF_RANGE else RateTooPrecise(rate, path=path)
 
 
 @lru_cache(maxsize=512)
-def _exact_parts(rate: Decimal) -> int | None:
+def _exact_parts(rate: Decimal) -> int:
     # A sale meets the same few rates on every line, and Decimal arithmetic is what would cost the most in a split.
+    if not 0 <= rate <= 100:
+        return _OUT_OF_RANGE
     shortened = rate.quantize(_PART)
-    return int(shortened.scaleb(RATE_DECIMALS_MAX)) if shortened == rate else None
+    return int(shortened.scaleb(RATE_DECIMALS_MAX)) if shortened == rate else _TOO_PRECISE

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from marketbill.errors import InvalidInput
 from marketbill.rules.fees.schedule import FeeKind, FeePayer
-from marketbill.rules.plan import Legs, LinePlan, SellerShare, Totals, add_legs, sum_amounts
+from marketbill.rules.plan import Legs, LinePlan, SellerShare, Totals, add_leg, sum_amounts
 from marketbill.rules.tax.fee_tax import NO_FEE_TAX, FeeTaxDecision
 
 #: Parts of one sale: pairs of a seller whose money it is and of one who receives some of it.
@@ -34,7 +34,8 @@ def shares_of(lines: Sequence[LinePlan], decisions: Mapping[str, FeeTaxDecision]
         raise TooManyParts(parts)
     received: dict[str, int] = {}
     for leg in legs.values():
-        add_legs(received, leg.parts)
+        for recipient, amount in leg.parts.items():
+            add_leg(received, recipient, amount)
 
     shares: list[SellerShare] = []
     for seller_id, group in by_seller.items():
@@ -51,8 +52,8 @@ def buyer_legs_of(lines: Sequence[LinePlan]) -> Legs:
     for line in lines:
         for fee in line.fees:
             if fee.payer is FeePayer.BUYER:
-                add_legs(legs.fees, {fee.account or "": fee.amount})
-                add_legs(legs.fee_tax, {fee.tax_decision.jurisdiction: fee.tax})
+                add_leg(legs.fees, fee.account or "", fee.amount)
+                add_leg(legs.fee_tax, fee.tax_decision.jurisdiction, fee.tax)
     return legs
 
 
@@ -71,17 +72,17 @@ def _seller_legs(lines: Sequence[LinePlan]) -> Legs:
     processor = promo = 0
     for line in lines:
         promo += line.amounts.promo
-        add_legs(deemed, {line.sale_tax.jurisdiction: line.amounts.deemed_tax})
+        add_leg(deemed, line.sale_tax.jurisdiction, line.amounts.deemed_tax)
         for scheme, amount in line.withholdings:
-            add_legs(withheld, {scheme: amount})
+            add_leg(withheld, scheme, amount)
         for fee in line.fees:
             if fee.payer is FeePayer.BUYER:
                 continue
             if fee.kind is FeeKind.PLATFORM:
-                add_legs(fees, {fee.account or "": fee.amount})
-                add_legs(fee_tax, {fee.tax_decision.jurisdiction: fee.tax})
+                add_leg(fees, fee.account or "", fee.amount)
+                add_leg(fee_tax, fee.tax_decision.jurisdiction, fee.tax)
             elif fee.kind is FeeKind.PART:
-                add_legs(parts, {fee.recipient or "": fee.amount})
+                add_leg(parts, fee.recipient or "", fee.amount)
             else:
                 processor += fee.amount
     return Legs(fees, fee_tax, deemed, withheld, parts, processor, promo)

@@ -17,7 +17,7 @@ from marketbill.rules.fees.fixed import ChargedLine, FixedShare, fixed_shares
 from marketbill.rules.fees.resolver import Rejection, by_stack, first_that_holds, resolve
 from marketbill.rules.fees.schedule import FeeBase, FeeKind, FeePayer, FeeRule, Unmatched
 from marketbill.rules.fees.terms import FeeTerms
-from marketbill.rules.fees.tiers import Climb, slices_for
+from marketbill.rules.fees.tiers import Climb, Slice, slices_of
 from marketbill.rules.fx import NO_RATES, Rates
 from marketbill.rules.plan import FEE_BOUNDED, Decisions, LinePlan, SplitPlan, Totals, sum_amounts
 from marketbill.rules.pricing import PricedLine, price
@@ -195,7 +195,7 @@ def _withhold(item: PricedLine, steps: list[Step]) -> tuple[tuple[str, int], ...
         )
         steps.append(step)
         withheld.append((held.scheme, step.rounded))
-    steps.append(_sum_step("withheld", [amount for _, amount in withheld], rule="withheld"))
+    _add_sum("withheld", [amount for _, amount in withheld], steps, rule="withheld")
     return tuple(withheld)
 
 
@@ -217,32 +217,33 @@ def _charge_stack(
         winners.append((work, rule))
         line = work.item.line
         by_rule.setdefault(rule.name, []).append(ChargedLine(line.id, line.seller_id, line.quantity, work.item.gross))
+    schedule = fees.schedule
+    references: dict[str, str] = {}
     shares: dict[str, dict[str, FixedShare]] = {}
     for work, rule in winners:
-        reference = fees.schedule.reference(rule)
-        if rule.name not in shares:
-            shares[rule.name] = fixed_shares(rule, reference=reference, currency=currency, lines=by_rule[rule.name])
+        name = rule.name
+        if name not in shares:
+            references[name] = reference = schedule.reference(rule)
+            shares[name] = fixed_shares(rule, reference=reference, currency=currency, lines=by_rule[name])
+        reference = references[name]
         line = work.item.line
         is_buyers = rule.payer is FeePayer.BUYER
-        decision = decisions.buyer_fee if is_buyers else decisions.seller_fees[line.seller_id]
+        if rule.kind is not FeeKind.PLATFORM:
+            decision = NO_FEE_TAX
+        else:
+            decision = decisions.buyer_fee if is_buyers else decisions.seller_fees[line.seller_id]
         fee, steps = charge(
             Charged(
-                rule=rule,
-                reference=reference,
-                currency=currency,
-                line_id=line.id,
-                base=_base(rule, work, reference),
-                slices=slices_for(
-                    rule,
-                    gross=work.item.gross,
-                    climb=_climb(rule, work, fees),
-                    currency=currency,
-                    reference=reference,
-                ),
-                share=shares[rule.name][line.id],
-                room=None if is_buyers else work.room,
-                above_line=fees.schedule.above_line,
-                decision=decision if rule.kind is FeeKind.PLATFORM else NO_FEE_TAX,
+                rule,
+                reference,
+                currency,
+                line.id,
+                _base(rule, work, reference),
+                _slices(rule, work, fees, currency, reference),
+                shares[name][line.id],
+                None if is_buyers else work.room,
+                schedule.above_line,
+                decision,
             )
         )
         if not is_buyers:
@@ -275,38 +276,46 @@ def _base(rule: FeeRule, work: _Work, reference: str) -> int:
             return item.net
 
 
-def _climb(rule: FeeRule, work: _Work, fees: FeeTerms) -> Climb:
+def _slices(rule: FeeRule, work: _Work, fees: FeeTerms, currency: str, reference: str) -> tuple[Slice, ...]:
+    gross = work.item.gross
     if rule.tiers is None:
-        return work.climb
+        return (Slice(gross, rule.percent),)
     volume = fees.volumes.get(work.item.line.seller_id, {}).get(rule.tiers.period, 0)
-    return Climb(volume + work.climb.before, volume + work.climb.after)
+    climb = Climb(volume + work.climb.before, volume + work.climb.after)
+    return slices_of(rule.tiers, gross=gross, climb=climb, currency=currency, rule=reference)
 
 
 def _finish(work: _Work) -> LinePlan:
     item, steps = work.item, work.steps
-    own = [fee for fee in work.fees if fee.payer is FeePayer.SELLER]
-    platform = [fee for fee in own if fee.kind is FeeKind.PLATFORM]
-    buyers = [fee for fee in work.fees if fee.payer is FeePayer.BUYER]
-    fee, tax_on_fee = sum(fee.amount for fee in platform), sum(fee.tax for fee in platform)
-    buyer_fee, buyer_fee_tax = sum(fee.amount for fee in buyers), sum(fee.tax for fee in buyers)
-    processor = [fee.amount for fee in own if fee.kind is FeeKind.PROCESSOR]
-    passed = [fee.amount for fee in own if fee.kind is FeeKind.PART]
-    withheld = sum(amount for _, amount in work.withholdings)
-    if platform:
-        steps.append(_sum_step("fee", [fee.amount for fee in platform], rule="fees"))
-        steps.append(_sum_step("fee_tax", [fee.tax for fee in platform], rule="fees"))
-    if buyers:
-        steps.append(_sum_step("buyer_fee", [fee.amount for fee in buyers], rule="fees"))
-        steps.append(_sum_step("buyer_fee_tax", [fee.tax for fee in buyers], rule="fees"))
-    if processor:
-        steps.append(_sum_step("processor_fee", processor, rule="fees"))
-    if passed:
-        steps.append(_sum_step("passed_on", passed, rule="fees"))
-    costs = (fee, tax_on_fee, work.deemed_tax, withheld, sum(processor), sum(passed))
-    seller_net = item.gross - sum(costs)
-    taken = (*costs[:2], *(cost for cost in costs[2:] if cost))
-    template = "{0}" + "".join(f" - {{{index + 1}}}" for index in range(len(taken)))
-    steps.append(whole_step("seller_net", template, item.gross, *taken, amount=seller_net, rule="seller-net"))
+    platform: list[LineFee] = []
+    buyers: list[LineFee] = []
+    processor: list[int] = []
+    passed: list[int] = []
+    was_bounded = False
+    for fee in work.fees:
+        was_bounded = was_bounded or fee.was_bounded
+        if fee.payer is FeePayer.BUYER:
+            buyers.append(fee)
+        elif fee.kind is FeeKind.PLATFORM:
+            platform.append(fee)
+        elif fee.kind is FeeKind.PROCESSOR:
+            processor.append(fee.amount)
+        else:
+            passed.append(fee.amount)
+    fee, fee_tax = _add_fees("fee", platform, steps)
+    buyer_fee, buyer_fee_tax = _add_fees("buyer_fee", buyers, steps)
+    processor_fee = _add_sum("processor_fee", processor, steps) if processor else 0
+    passed_on = _add_sum("passed_on", passed, steps) if passed else 0
+    withheld = sum(amount for _, amount in work.withholdings) if work.withholdings else 0
+
+    seller_net = item.gross - fee - fee_tax
+    template, taken = "{0} - {1} - {2}", (item.gross, fee, fee_tax)
+    for cost in (work.deemed_tax, withheld, processor_fee, passed_on):
+        if cost:
+            seller_net -= cost
+            template += f" - {{{len(taken)}}}"
+            taken = (*taken, cost)
+    steps.append(whole_step("seller_net", template, *taken, amount=seller_net, rule="seller-net"))
     amounts = Totals(
         gross=item.gross,
         tax=item.tax,
@@ -316,16 +325,15 @@ def _finish(work: _Work) -> LinePlan:
         discount=item.discount,
         promo=item.promo,
         fee=fee,
-        fee_tax=tax_on_fee,
+        fee_tax=fee_tax,
         buyer_fee=buyer_fee,
         buyer_fee_tax=buyer_fee_tax,
         deemed_tax=work.deemed_tax,
         withheld=withheld,
-        processor_fee=costs[4],
-        passed_on=costs[5],
+        processor_fee=processor_fee,
+        passed_on=passed_on,
         seller_net=seller_net,
     )
-    flags = (FEE_BOUNDED,) if any(fee.was_bounded for fee in work.fees) else ()
     return LinePlan(
         line_id=item.line.id,
         seller_id=item.line.seller_id,
@@ -333,14 +341,25 @@ def _finish(work: _Work) -> LinePlan:
         sale_tax=item.sale_tax,
         fees=tuple(work.fees),
         withholdings=work.withholdings,
-        flags=flags,
+        flags=(FEE_BOUNDED,) if was_bounded else (),
         explanation=tuple(steps),
     )
 
 
-def _sum_step(name: str, amounts: Sequence[int], *, rule: str) -> Step:
-    template = " + ".join(f"{{{index}}}" for index in range(len(amounts)))
-    return whole_step(name, template, *amounts, amount=sum(amounts), rule=rule)
+def _add_fees(name: str, fees: Sequence[LineFee], steps: list[Step]) -> tuple[int, int]:
+    if not fees:
+        return 0, 0
+    return (
+        _add_sum(name, [fee.amount for fee in fees], steps),
+        _add_sum(f"{name}_tax", [fee.tax for fee in fees], steps),
+    )
+
+
+def _add_sum(name: str, amounts: Sequence[int], steps: list[Step], *, rule: str = "fees") -> int:
+    template = "{0}" if len(amounts) == 1 else " + ".join(f"{{{index}}}" for index in range(len(amounts)))
+    total = sum(amounts)
+    steps.append(whole_step(name, template, *amounts, amount=total, rule=rule))
+    return total
 
 
 def _told(nearest: Rejection | None) -> str:

@@ -1,17 +1,19 @@
 """The trace of a split: everything it was computed from and every amount with its steps, as plain data for JSON."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from marketbill.rules.explanation import Step
 from marketbill.rules.fees.charge import LineFee
-from marketbill.rules.plan import Legs, LinePlan, SellerShare, SplitPlan
+from marketbill.rules.plan import Legs, LinePlan, SellerShare, SplitPlan, Totals
 from marketbill.rules.tax.fee_tax import FeeTaxDecision
 from marketbill.rules.tax.line_tax import LineTax
 
 #: The shape of a trace, kept in every one so that old ones stay readable.
 TRACE_VERSION = 2
+
+#: The names of amounts, as lines, sellers and the whole sale have them.
+AMOUNTS = Totals._fields
 
 
 def trace_of(plan: SplitPlan) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def trace_of(plan: SplitPlan) -> dict[str, Any]:
         "inputs": _inputs(plan),
         "lines": [_line(line) for line in plan.lines],
         "sellers": [_share(share) for share in plan.sellers],
-        "totals": {**plan.totals._asdict(), "charged": plan.totals.charged},
+        "totals": {**dict(zip(AMOUNTS, plan.totals, strict=True)), "charged": plan.totals.charged},
         "buyer_legs": _legs(plan.buyer_legs),
     }
 
@@ -47,7 +49,7 @@ def _inputs(plan: SplitPlan) -> dict[str, Any]:
                 "vat_number_valid": tax.sellers[id].vat_number_valid,
                 "fee_tax": _fee_tax(plan.decisions.seller_fees[id]),
                 "groups": sorted(fees.groups.get(id, ())),
-                "volumes": {period.value: volume for period, volume in fees.volumes.get(id, {}).items()},
+                "volumes": {period._value_: volume for period, volume in fees.volumes.get(id, {}).items()},
             }
             for id in dict.fromkeys(line.seller_id for line in basket.lines)
         },
@@ -88,13 +90,13 @@ def _compared(plan: SplitPlan) -> bool:
 def _tax(tax: LineTax) -> dict[str, Any]:
     return {
         "rate": _percent(tax.rate),
-        "liable": tax.liable.value,
+        "liable": tax.liable._value_,
         "rule": tax.rule,
         "label": tax.label,
         "jurisdiction": tax.jurisdiction,
         "category": tax.category,
         "source": tax.source,
-        "rounding": tax.rounding.value,
+        "rounding": tax.rounding._value_,
         "known": tax.known,
         "withheld": [[held.scheme, _percent(held.rate), held.rule] for held in tax.withheld],
         "evidence": dict(tax.evidence),
@@ -114,7 +116,7 @@ def _line(line: LinePlan) -> dict[str, Any]:
     return {
         "line_id": line.line_id,
         "seller_id": line.seller_id,
-        **line.amounts._asdict(),
+        **dict(zip(AMOUNTS, line.amounts, strict=True)),
         "sale_tax_rule": line.sale_tax.rule,
         "flags": list(line.flags),
         "fees": [_fee(fee) for fee in line.fees],
@@ -128,8 +130,8 @@ def _fee(fee: LineFee) -> dict[str, Any]:
         "stack": fee.stack,
         "rule": fee.rule,
         "name": fee.name,
-        "kind": fee.kind.value,
-        "payer": fee.payer.value,
+        "kind": fee.kind._value_,
+        "payer": fee.payer._value_,
         "account": fee.account,
         "recipient": fee.recipient,
         "base": fee.base,
@@ -138,7 +140,7 @@ def _fee(fee: LineFee) -> dict[str, Any]:
         "fixed_part": fee.fixed_part,
         "amount": fee.amount,
         "tax": fee.tax,
-        "tax_mode": fee.tax_mode.value,
+        "tax_mode": fee.tax_mode._value_,
         "tax_rate": _percent(decision.rate),
         "tax_rule": decision.rule,
         "tax_label": decision.label,
@@ -148,20 +150,22 @@ def _fee(fee: LineFee) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
+    # Taken apart at once: there are ten steps or more on every line.
+    name, template, operands, numerator, denominator, rounded, rounding, rule = step
     return {
-        "name": step.name,
-        "formula": step.formula,
-        "exact": step.exact,
-        "rounded": step.rounded,
-        "rounding": step.rounding.value,
-        "rule": step.rule,
+        "name": name,
+        "formula": template.format(*operands),
+        "exact": str(numerator) if denominator == 1 else step.exact,
+        "rounded": rounded,
+        "rounding": rounding._value_,
+        "rule": rule,
     }
 
 
 def _share(share: SellerShare) -> dict[str, Any]:
     return {
         "seller_id": share.seller_id,
-        **share.totals._asdict(),
+        **dict(zip(AMOUNTS, share.totals, strict=True)),
         "fee_tax_rate": _percent(share.fee_tax.rate),
         "fee_tax_rule": share.fee_tax.rule,
         "fee_tax_label": share.fee_tax.label,
@@ -170,15 +174,12 @@ def _share(share: SellerShare) -> dict[str, Any]:
 
 
 def _legs(legs: Legs) -> dict[str, Any]:
-    def copied(amounts: Mapping[str, int]) -> dict[str, int]:
-        return dict(amounts)
-
     return {
-        "fees": copied(legs.fees),
-        "fee_tax": copied(legs.fee_tax),
-        "deemed": copied(legs.deemed),
-        "withheld": copied(legs.withheld),
-        "parts": copied(legs.parts),
+        "fees": dict(legs.fees),
+        "fee_tax": dict(legs.fee_tax),
+        "deemed": dict(legs.deemed),
+        "withheld": dict(legs.withheld),
+        "parts": dict(legs.parts),
         "processor": legs.processor,
         "promo": legs.promo,
     }

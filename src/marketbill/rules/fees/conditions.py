@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What conditions look at: one line of a sale, its seller and its buyer.
 
     `seller` is the public id, countries are ISO 3166-1 codes (empty when unknown), `category` a path such as

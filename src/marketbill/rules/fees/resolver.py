@@ -101,6 +101,8 @@ def resolve(schedule: Schedule, stack: str, facts: Facts) -> Resolution:
 
 def dimensions(when: Conditions) -> int:
     """How many dimensions a rule looks at."""
+    if when is ALWAYS:
+        return 0
     return sum(1 for name in Conditions.__slots__ if getattr(when, name))
 
 

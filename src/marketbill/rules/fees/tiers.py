@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from marketbill.rules.fees.fixed import amount_in
-from marketbill.rules.fees.schedule import FeeRule, TierMode, Tiers
+from marketbill.rules.fees.schedule import TierMode, Tiers
 
 
 class Slice(NamedTuple):
@@ -44,10 +44,3 @@ def slices_of(tiers: Tiers, *, gross: int, climb: Climb, currency: str, rule: st
             slices.append(Slice(upper - at, tier.percent))
             at = upper
     return tuple(slices) or (Slice(gross, tiers.steps[0].percent),)
-
-
-def slices_for(rule: FeeRule, *, gross: int, climb: Climb, currency: str, reference: str) -> tuple[Slice, ...]:
-    """The slices of a rule: by its tiers, or the whole line at its percentage."""
-    if rule.tiers is None:
-        return (Slice(gross, rule.percent),)
-    return slices_of(rule.tiers, gross=gross, climb=climb, currency=currency, rule=reference)
