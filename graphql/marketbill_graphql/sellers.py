@@ -74,6 +74,9 @@ class Seller(Node):
     provider_account: str | None = strawberry.field(
         directives=[access(PLATFORM_READERS)], description="The account's id at the provider."
     )
+    groups: list[str] = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="What fee rules may ask for, such as `founders`."
+    )
     version: int = strawberry.field(description="Counts changes; pass it as `expectedVersion`.")
     created_at: datetime
     updated_at: datetime
@@ -107,6 +110,9 @@ class SellerCreateInput:
     country: str = strawberry.field(description="ISO 3166 alpha-2.")
     vat_number: str | None = None
     external_ref: str | None = strawberry.field(default=None, description="Unique in the platform.")
+    groups: list[str] = strawberry.field(
+        default_factory=list, description="Small letters, digits and hyphens; at most 20. Fee rules may ask for them."
+    )
 
 
 @declare.input
@@ -119,6 +125,7 @@ class SellerUpdateInput:
     email: str | None = strawberry.UNSET
     vat_number: str | None = strawberry.field(default=strawberry.UNSET, description="Null removes it.")
     suspended: bool | None = strawberry.UNSET
+    groups: list[str] | None = strawberry.field(default=strawberry.UNSET, description="All the groups he is in.")
     expected_version: int | None = strawberry.field(default=None, description="Refuse when it changed meanwhile.")
 
 
@@ -217,7 +224,7 @@ class SellerCommands:
     @declare.command(PLATFORM_WRITERS, RefusalsAsData())
     async def seller_create(self, info: Info, input: SellerCreateInput) -> SellerCreatePayload:
         """Makes a seller, with an account at the payment provider."""
-        draft = SellerDraft(input.name, input.email, input.country, input.vat_number, input.external_ref)
+        draft = SellerDraft(input.name, input.email, input.country, input.vat_number, input.external_ref, input.groups)
         row = await seller.create(
             info.context.services, info.context.actor, idempotency_key=input.idempotency_key, draft=draft
         )
@@ -226,7 +233,7 @@ class SellerCommands:
     @declare.command(PLATFORM_WRITERS, RefusalsAsData())
     async def seller_update(self, info: Info, input: SellerUpdateInput) -> SellerUpdatePayload:
         """Changes a seller, or suspends him from selling."""
-        changes = given(input, ("name", "email", "suspended"))
+        changes = given(input, ("name", "email", "suspended", "groups"))
         if input.vat_number is not strawberry.UNSET:
             changes["vat_number"] = input.vat_number
         row = await seller.change(
@@ -280,6 +287,7 @@ def seller_of(row: Row[Any]) -> Seller:
         email=row.email,
         vat_number=row.vat_number,
         vat_number_valid=row.vat_number_valid,
+        groups=list(row.groups),
         external_ref=row.external_ref,
         may_sell=seller.may_sell(row),
         transfers=CapabilityState(row.transfers),

@@ -17,7 +17,7 @@ from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking, conversion, tax_lines
+from marketbill.payments import booking, conversion, tax_lines, volumes
 from marketbill.payments.conversion import Policy, RateAmiss
 from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payments.recording import tell_if_revived
@@ -160,6 +160,7 @@ async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
             _book_provider_fee(step, fact, fact.transaction, policy)
             _make_available(step, scope.now, already=fact.transaction.status == "available")
             _release(step, scope.now)
+    await volumes.add(scope, steps)
     await _record(scope, steps)
 
 

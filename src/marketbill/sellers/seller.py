@@ -1,12 +1,12 @@
 """A seller: creation and changes by the platform, and the gates (may sell, may receive transfers, may be paid out)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, text, update
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, select, text, update
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
@@ -34,13 +34,16 @@ _INSERT = prepared(
     text(
         """
         insert into seller (platform_id, id, name, email, country, vat_number, vat_number_valid, external_ref,
-                            suspended, transfers, payouts_enabled, requirements, created_at, updated_at, version)
+                            suspended, transfers, payouts_enabled, requirements, created_at, updated_at, version,
+                            groups)
         values (:platform, :seller, :name, :email, :country, :vat_number, :vat_valid, :external_ref,
-                false, 'UNREQUESTED', false, '{}', :now, :now, 1)
+                false, 'UNREQUESTED', false, '{}', :now, :now, 1, :groups)
         on conflict (platform_id, external_ref) do nothing
         returning *
         """
-    ).columns(*table.c)
+    )
+    .bindparams(bindparam("groups", type_=ARRAY(Text)))
+    .columns(*table.c)
 )
 _BY_IDS = prepared(
     select(table).where(
@@ -49,17 +52,24 @@ _BY_IDS = prepared(
 )
 NAME_LENGTH_MAX = 200
 EXTERNAL_REF_LENGTH_MAX = 100
+#: Groups of one seller.
+GROUPS_MAX = 20
+_GROUP = re.compile("[a-z][a-z0-9-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class SellerDraft:
-    """What a seller is made of; `external_ref` is the platform's own name for him, unique in the platform."""
+    """What a seller is made of; `external_ref` is the platform's own name for him, unique in the platform.
+
+    `groups` are what fee rules may ask for, such as `founders`.
+    """
 
     name: str
     email: str
     country: str
     vat_number: str | None = None
     external_ref: str | None = None
+    groups: Sequence[str] = ()
 
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: SellerDraft) -> Row[Any]:
@@ -76,7 +86,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         "country": draft.country,
         "vat_number": draft.vat_number,
         "external_ref": draft.external_ref,
-    }
+    } | ({"groups": sorted(draft.groups)} if draft.groups else {})
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
             scope, actor=actor.idempotency_scope, operation="sellerCreate", key=idempotency_key, body=body
@@ -94,6 +104,7 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
                 "vat_number": draft.vat_number,
                 "vat_valid": _vat_valid(draft.country, draft.vat_number),
                 "external_ref": draft.external_ref,
+                "groups": sorted(draft.groups),
                 "now": scope.now,
             },
         )
@@ -118,7 +129,10 @@ async def change(
     changes: Mapping[str, Any],
     expected_version: int | None = None,
 ) -> Row[Any]:
-    """Changes some of name, email, vat_number and suspended (the gate to sell). Raises NotFound, StateConflict."""
+    """Changes some of name, email, vat_number, groups and suspended (the gate to sell).
+
+    Raises NotFound, StateConflict.
+    """
     platform = tenant(actor)
     seller_id = SellerId(parse_id("seller", id, path=("id",)))
     body = {"id": id, "expected": expected_version, **changes}
@@ -136,7 +150,7 @@ async def change(
                 path=("expectedVersion",),
             )
         new = {**row._mapping, **changes}
-        check(SellerDraft(new["name"], new["email"], row.country, new["vat_number"], row.external_ref))
+        check(SellerDraft(new["name"], new["email"], row.country, new["vat_number"], row.external_ref, new["groups"]))
         vat_valid = _vat_valid(row.country, new["vat_number"])
         await scope.run(
             update(table)
@@ -201,6 +215,19 @@ def check(draft: SellerDraft) -> None:
         raise InvalidInput(
             "An external reference has 1 to 100 characters.", path=("externalRef",), constraint="1..100 characters"
         )
+    if len(draft.groups) > GROUPS_MAX or len(set(draft.groups)) < len(draft.groups):
+        raise InvalidInput(
+            f"A seller is in at most {GROUPS_MAX} groups, in each once.",
+            path=("groups",),
+            constraint=f"<= {GROUPS_MAX}",
+        )
+    for index, group in enumerate(draft.groups):
+        if not _GROUP.fullmatch(group):
+            raise InvalidInput(
+                f"{group[:60]!r} is no name of a group: use small letters, digits and hyphens, such as 'founders'.",
+                path=("groups", str(index)),
+                constraint=_GROUP.pattern,
+            )
 
 
 def _vat_valid(country: str, number: str | None) -> bool:
