@@ -33,6 +33,7 @@ COMMANDS = (
     Command("demo", "marketbill.cli.machine:demo", _HERE, "Run one marketplace day and show the books."),
     Command("verify", "marketbill.cli.books:verify", _BOOKS, "Prove the books, to the cent and to the provider."),
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
+    Command("explain", "marketbill.cli.explain:explain", _BOOKS, "Explain an amount, down to what it was made of."),
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
     Command("fx", "marketbill.cli.fx:fx", _BOOKS, "Show exchange rates, and bring them up to date."),
     Command("tax", "marketbill.cli.tax.program:tax", _BOOKS, "List tax rates, and add your own."),
