@@ -16,7 +16,7 @@ from marketbill.platforms.model import provider_credential
 from marketbill.platforms.platform import PlatformDraft
 from marketbill.rules.settlement import SellerRate
 from marketbill_graphql import declare
-from marketbill_graphql.access import ANYONE, BOOTSTRAP, OPERATOR, OPERATORS, PLATFORM_READERS, TENANT
+from marketbill_graphql.access import ANYONE, BOOTSTRAP, OPERATOR, OPERATORS, PLATFORM_READERS, TENANT, access
 from marketbill_graphql.context import Context, Info
 from marketbill_graphql.errors import AnyMutationError, ProviderRefused, RefusalsAsData
 from marketbill_graphql.fee_schedules import FeeRuleInput, FeeSchedule, fee_rule_draft, fee_schedule_of
@@ -58,6 +58,14 @@ class Platform(Node):
     country: str = strawberry.field(description="ISO 3166 alpha-2.")
     default_currency: CurrencyCode
     fee_tax_rate: Decimal = strawberry.field(description="Percent of tax on the platform's fee, at home.")
+    vat_number: str | None = strawberry.field(
+        directives=[access(OPERATORS)],
+        description="Its own; who asks the register of VAT numbers names himself by it, and gets a receipt.",
+    )
+    tax_registrations: list[str] = strawberry.field(
+        directives=[access(OPERATORS)],
+        description="Where it accounts for tax on its sellers' sales: `GB`, `US-CA`, `AU`; `EU` for the One Stop Shop.",
+    )
     hold_from: HoldFrom
     hold_days: int = strawberry.field(description="Days from `holdFrom` until sellers' money is released.")
     seller_rate: SellerRate
@@ -98,7 +106,9 @@ class PlatformCreateInput:
     name: str
     country: str = strawberry.field(description="ISO 3166 alpha-2.")
     default_currency: CurrencyCode
-    fee_tax_rate: Decimal
+    fee_tax_rate: Decimal | None = strawberry.field(
+        default=None, description="Left out: the country's standard rate of today."
+    )
     hold_from: HoldFrom = HoldFrom.CAPTURE
     hold_days: int = 0
     fee_rule: FeeRuleInput
@@ -112,6 +122,10 @@ class PlatformUpdateInput:
     name: str | None = strawberry.UNSET
     default_currency: CurrencyCode | None = strawberry.UNSET
     fee_tax_rate: Decimal | None = strawberry.UNSET
+    vat_number: str | None = strawberry.field(default=strawberry.UNSET, description="Null removes it.")
+    tax_registrations: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description="All of them, in the place of those before."
+    )
     hold_from: HoldFrom | None = strawberry.UNSET
     hold_days: int | None = strawberry.UNSET
     seller_rate: SellerRate | None = strawberry.UNSET
@@ -196,12 +210,14 @@ class PlatformCommands:
     async def platform_update(self, info: Info, input: PlatformUpdateInput) -> PlatformUpdatePayload:
         """Changes the platform's settings; new payments follow them."""
         names = ("name", "default_currency", "fee_tax_rate", "hold_from", "hold_days", "seller_rate")
-        names = (*names, "seller_rate_markup")
+        changes = given(input, (*names, "seller_rate_markup", "tax_registrations"))
+        if input.vat_number is not strawberry.UNSET:
+            changes["vat_number"] = input.vat_number
         row = await platform.change(
             info.context.services,
             info.context.actor,
             idempotency_key=input.idempotency_key,
-            changes=given(input, names),
+            changes=changes,
             expected_version=input.expected_version,
         )
         return PlatformUpdatePayload(platform=platform_of(row), errors=[])
@@ -225,6 +241,8 @@ def platform_of(row: Row[Any]) -> Platform:
         country=row.country,
         default_currency=CurrencyCode(row.default_currency),
         fee_tax_rate=plain(row.fee_tax_rate),
+        vat_number=row.vat_number,
+        tax_registrations=list(row.tax_registrations),
         hold_from=HoldFrom(row.hold_from),
         hold_days=row.hold_days,
         seller_rate=SellerRate(row.seller_rate),

@@ -12,8 +12,9 @@ from marketbill.ids import SellerId, public_id
 from marketbill.ledger import accounts
 from marketbill.ledger.accounts import SellerPosition
 from marketbill.provider.objects import CapabilityState
-from marketbill.sellers import queries, seller
+from marketbill.sellers import queries, seller, vat_check
 from marketbill.sellers.seller import SellerDraft
+from marketbill.sellers.vat_check import VatStatus
 from marketbill_graphql import declare, party_tokens
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
 from marketbill_graphql.connections import Connection, connection, page_request
@@ -25,6 +26,7 @@ from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.scalars import CurrencyCode
 
 PARTIES = PLATFORM_READERS | SELLER
+strawberry.enum(VatStatus, description="What is known of a VAT number beyond its form.")
 strawberry.enum(CapabilityState, description="Whether the provider lets an account receive transfers.")
 
 
@@ -54,6 +56,22 @@ class SellerBalance:
 
 
 @declare.output(PARTIES)
+class VatCheck:
+    """A question to the register of VAT numbers, and its answer: the evidence for not charging tax."""
+
+    number: str
+    status: VatStatus
+    requested_at: datetime
+    answered_at: datetime | None
+    consultation: str | None = strawberry.field(
+        description="The register's receipt, given when the platform has a VAT number of its own."
+    )
+    holder: str | None = strawberry.field(description="In whose name it is registered, where its state tells.")
+    next_attempt_at: datetime | None = strawberry.field(description="When it is asked again; null once it answered.")
+    failure: str | None = strawberry.field(description="Why there was no answer the last time.")
+
+
+@declare.output(PARTIES)
 class Seller(Node):
     """Someone who sells on the platform."""
 
@@ -63,7 +81,18 @@ class Seller(Node):
     country: str = strawberry.field(directives=[access(TENANT)], description="ISO 3166 alpha-2.")
     email: str
     vat_number: str | None
-    vat_number_valid: bool = strawberry.field(description="Whether the number has the form of its country.")
+    vat_number_valid: bool = strawberry.field(
+        description="Whether the number is relied on: it has the form of its country and, where the register of VAT"
+        " numbers is asked, the register knows it."
+    )
+    vat_status: VatStatus = strawberry.field(description="What is known of the number beyond its form.")
+    vat_checked_at: datetime | None = strawberry.field(description="When the register answered about the number.")
+    tax_registrations: list[str] = strawberry.field(
+        description="Where the seller accounts for tax beside his own country: `US-CA`; `EU` for the One Stop Shop."
+    )
+    small_business: bool = strawberry.field(
+        description="Exempt at home by the size of the business: no tax is charged there."
+    )
     external_ref: str | None = strawberry.field(description="The platform's own name for the seller.")
     may_sell: bool = strawberry.field(
         description="First gate: closed while the platform suspends the seller, and when his account is disconnected."
@@ -85,6 +114,12 @@ class Seller(Node):
     def may_receive_transfers(self) -> bool:
         """Second gate: the provider lets money in."""
         return self.transfers is CapabilityState.ACTIVE
+
+    @declare.computed
+    async def vat_check(self, info: Info) -> VatCheck | None:
+        """What the register of VAT numbers said about the present number; null where nobody asked it."""
+        found = await info.context.load(vat_check.evidence, self.row.id)
+        return vat_check_of(found) if found is not None else None
 
     @declare.computed
     async def balances(self, info: Info) -> list[SellerBalance]:
@@ -113,6 +148,11 @@ class SellerCreateInput:
     groups: list[str] = strawberry.field(
         default_factory=list, description="Small letters, digits and hyphens; at most 20. Fee rules may ask for them."
     )
+    tax_registrations: list[str] = strawberry.field(
+        default_factory=list,
+        description="Where the seller accounts for tax beside his country: `US-CA`; `EU` for the One Stop Shop.",
+    )
+    small_business: bool = strawberry.field(default=False, description="Exempt at home by the size of the business.")
 
 
 @declare.input
@@ -124,6 +164,10 @@ class SellerUpdateInput:
     name: str | None = strawberry.UNSET
     email: str | None = strawberry.UNSET
     vat_number: str | None = strawberry.field(default=strawberry.UNSET, description="Null removes it.")
+    tax_registrations: list[str] | None = strawberry.field(
+        default=strawberry.UNSET, description="All of them, in the place of those before."
+    )
+    small_business: bool | None = strawberry.UNSET
     suspended: bool | None = strawberry.UNSET
     groups: list[str] | None = strawberry.field(default=strawberry.UNSET, description="All the groups he is in.")
     expected_version: int | None = strawberry.field(default=None, description="Refuse when it changed meanwhile.")
@@ -224,7 +268,16 @@ class SellerCommands:
     @declare.command(PLATFORM_WRITERS, RefusalsAsData())
     async def seller_create(self, info: Info, input: SellerCreateInput) -> SellerCreatePayload:
         """Makes a seller, with an account at the payment provider."""
-        draft = SellerDraft(input.name, input.email, input.country, input.vat_number, input.external_ref, input.groups)
+        draft = SellerDraft(
+            name=input.name,
+            email=input.email,
+            country=input.country,
+            vat_number=input.vat_number,
+            external_ref=input.external_ref,
+            groups=input.groups,
+            tax_registrations=tuple(input.tax_registrations),
+            small_business=input.small_business,
+        )
         row = await seller.create(
             info.context.services, info.context.actor, idempotency_key=input.idempotency_key, draft=draft
         )
@@ -233,7 +286,8 @@ class SellerCommands:
     @declare.command(PLATFORM_WRITERS, RefusalsAsData())
     async def seller_update(self, info: Info, input: SellerUpdateInput) -> SellerUpdatePayload:
         """Changes a seller, or suspends him from selling."""
-        changes = given(input, ("name", "email", "suspended", "groups"))
+        names = ("name", "email", "tax_registrations", "small_business", "suspended", "groups")
+        changes = given(input, names)
         if input.vat_number is not strawberry.UNSET:
             changes["vat_number"] = input.vat_number
         row = await seller.change(
@@ -288,6 +342,10 @@ def seller_of(row: Row[Any]) -> Seller:
         vat_number=row.vat_number,
         vat_number_valid=row.vat_number_valid,
         groups=list(row.groups),
+        vat_status=VatStatus(row.vat_status),
+        vat_checked_at=row.vat_checked_at,
+        tax_registrations=list(row.tax_registrations),
+        small_business=row.small_business,
         external_ref=row.external_ref,
         may_sell=seller.may_sell(row),
         transfers=CapabilityState(row.transfers),
@@ -303,6 +361,19 @@ def seller_of(row: Row[Any]) -> Seller:
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def vat_check_of(row: Row[Any]) -> VatCheck:
+    return VatCheck(
+        number=row.number,
+        status=VatStatus(row.status),
+        requested_at=row.requested_at,
+        answered_at=row.answered_at,
+        consultation=row.consultation,
+        holder=row.holder,
+        next_attempt_at=row.next_attempt_at,
+        failure=row.failure,
     )
 
 

@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     stripe_secret_key: SecretStr | None = Field(
         default=None, description="Uses Stripe itself and makes the sandbox unreachable"
     )
+    vat_check_url: str = Field(
+        default="",
+        description="REST address of VIES, the Commission's register of VAT numbers"
+        " (https://ec.europa.eu/taxation_customs/vies/rest-api); empty: numbers are checked by form and digits alone",
+    )
     database_pool_size: int = Field(default=8, ge=1, le=200, description="Connections of each process")
     worker_threads: int = Field(default=8, ge=1, le=256, description="Jobs under way at once in a worker process")
     worker_processes: int = Field(default=1, ge=1, le=64, description="Worker processes of `marketbill worker`")

@@ -28,6 +28,7 @@ from marketbill.platforms.model import platform, provider_credential
 from marketbill.provider.kinds import kinds_of
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
+from marketbill.sellers.vat_check import CHECK_DUE as VAT_CHECK_DUE
 from marketbill.webhooks.catch_up import CATCH_UP
 from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE, REFRESH_RATES
 
@@ -86,7 +87,9 @@ _RESTLESS = text(
         {_requests_due("execute_payouts")} as execute_payouts,
         exists (select from payout o where o.platform_id = p.platform_id and {PAYOUT_NEWS_DUE}) as keep_up_payouts,
         {_requests_due("keep_up_sellers")}
-          or exists (select from seller s where s.platform_id = p.platform_id and {SELLER_NEWS_DUE}) as keep_up_sellers,
+          or exists (select from seller s where s.platform_id = p.platform_id and {SELLER_NEWS_DUE})
+          or exists (select from vat_check v where v.platform_id = p.platform_id and {VAT_CHECK_DUE})
+          as keep_up_sellers,
         exists (select from ledger_hold h where h.platform_id = p.platform_id and h.expires_at <= :now) as expire_holds
       from platform p
     ) work

@@ -1,6 +1,6 @@
 """Tables of the platforms."""
 
-from sqlalchemy import Boolean, Column, Date, Integer, LargeBinary, Numeric, String, Table, Text, Uuid
+from sqlalchemy import ARRAY, Boolean, Column, Date, Integer, LargeBinary, Numeric, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -18,6 +18,8 @@ platform = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("vat_number", Text),
+    Column("tax_registrations", ARRAY(Text), nullable=False),
     Column("seller_rate", Text, nullable=False, server_default="PROVIDER"),
     Column("seller_rate_markup", Numeric(7, 4), nullable=False, server_default="0"),
     Column("tax_provider", Text, nullable=False, server_default="BUILT_IN"),

@@ -17,8 +17,12 @@ from marketbill.platforms import fee_schedule, keys
 from marketbill.platforms.fee_rule import FeeRuleDraft
 from marketbill.platforms.model import platform as table
 from marketbill.rules.settlement import SellerRate, SellerTerms
+from marketbill.rules.tax.fee_tax import standard_rate
 from marketbill.rules.tax.parties import PlatformTax
+from marketbill.rules.tax.registration import checked_registrations
+from marketbill.rules.tax.vat_number import check_country, vat_number_valid
 from marketbill.services import Services
+from marketbill.tax_data import built_in
 from marketbill.text import check_usable
 
 HOLD_FROM = ("CAPTURE", "DELIVERY")
@@ -28,7 +32,8 @@ _NAME_LENGTH_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class PlatformDraft:
-    """What a platform is made of. `fee_tax_rate` is the percentage of tax on its own fee, at home.
+    """What a platform is made of. `fee_tax_rate` is the percentage of tax on its own fee, at home; None takes the
+    country's standard rate of the day from the tables.
 
     Sellers' money is released `hold_days` after `hold_from` (CAPTURE of the payment, or DELIVERY of the order).
     """
@@ -36,7 +41,7 @@ class PlatformDraft:
     name: str
     country: str
     default_currency: str
-    fee_tax_rate: Decimal
+    fee_tax_rate: Decimal | None
     hold_from: str
     hold_days: int
     fee_rule: FeeRuleDraft
@@ -54,7 +59,8 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     """Makes a platform with its first fee schedule and its first operator key. Only for the bootstrap key."""
     if actor.role is not Role.BOOTSTRAP:
         raise Forbidden("Only the bootstrap key may create platforms.")
-    _check(draft.name, draft.country, draft.default_currency, draft.fee_tax_rate, draft.hold_from, draft.hold_days)
+    stated = draft.fee_tax_rate if draft.fee_tax_rate is not None else Decimal(0)
+    _check(draft.name, draft.country, draft.default_currency, stated, draft.hold_from, draft.hold_days)
     fees = draft.fee_rule.document()
     # The tenant's id comes from the idempotency key, so that a repeated request finds the tenant it made.
     id = PlatformId(derived_id(services.vault.hash(f"platformCreate:{idempotency_key}")))
@@ -74,13 +80,16 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         if claim.replay is not None:
             secret = services.vault.decrypt(claim.replay["secret"], context=context)
             return CreatedPlatform(await load(scope), secret)
+        rate = draft.fee_tax_rate
+        if rate is None:
+            rate = standard_rate(draft.country, built_in(), scope.now.date())
         await scope.run(
             insert(table).values(
                 platform_id=id,
                 name=draft.name,
                 country=draft.country,
                 default_currency=draft.default_currency,
-                fee_tax_rate=draft.fee_tax_rate,
+                fee_tax_rate=rate,
                 hold_from=draft.hold_from,
                 hold_days=draft.hold_days,
                 created_at=scope.now,
@@ -103,8 +112,8 @@ async def change(
     changes: Mapping[str, Any],
     expected_version: int | None = None,
 ) -> Row[Any]:
-    """Changes some of name, default_currency, fee_tax_rate, hold_from, hold_days, and of seller_rate with
-    seller_rate_markup. Only new payments follow; sellers' rates follow for what is settled from now on.
+    """Changes some of name, default_currency, fee_tax_rate, hold_from, hold_days, vat_number, tax_registrations, and of
+    seller_rate with seller_rate_markup. Only new payments follow; sellers' rates do for what is settled from now on.
 
     Raises StateConflict when `expected_version` is not the current one.
     """
@@ -123,12 +132,14 @@ async def change(
                 current_state=str(row.version),
                 path=("expectedVersion",),
             )
-        changes = _with_seller_rate(changes)
+        changes = _with_registrations(_with_seller_rate(changes))
         new = {**row._mapping, **changes}
         SellerTerms(SellerRate(new["seller_rate"]), new["seller_rate_markup"])
         _check(
             new["name"], row.country, new["default_currency"], new["fee_tax_rate"], new["hold_from"], new["hold_days"]
         )
+        if changes.get("vat_number") is not None:
+            _check_vat_number(row.country, changes["vat_number"])
         await scope.run(
             update(table)
             .where(table.c.platform_id == platform)
@@ -156,6 +167,30 @@ def _with_seller_rate(changes: Mapping[str, Any]) -> dict[str, Any]:
     """A policy that is chosen without a markup has none, whatever the one before had."""
     chosen = {"seller_rate_markup": Decimal(0)} if "seller_rate" in changes else {}
     return {**chosen, **changes}
+
+
+def _with_registrations(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "tax_registrations" not in changes:
+        return changes
+    path = ("taxRegistrations",)
+    return {**changes, "tax_registrations": checked_registrations(changes["tax_registrations"], path=path)}
+
+
+def _check_vat_number(country: str, number: str) -> None:
+    path = ("vatNumber",)
+    check_usable(number, path=path)
+    check_country(country=country, number=number, path=path)
+    if not vat_number_valid(country=country, number=number):
+        raise InvalidInput(
+            f"{number[:32]!r} does not have the form and the check digits of a VAT number of {country}.",
+            path=path,
+            constraint=f"a VAT number of {country}",
+        )
+
+
+def tax_of(row: Row[Any]) -> PlatformTax:
+    """The platform's tax status, for the tax on its sellers' sales and on its own fees."""
+    return PlatformTax(row.country, row.fee_tax_rate.normalize(), frozenset(row.tax_registrations))
 
 
 def own_id(actor: Actor, text: str) -> PlatformId:

@@ -1,4 +1,4 @@
-"""Table of the sellers."""
+"""Tables of the sellers."""
 
 from sqlalchemy import ARRAY, Boolean, Column, Integer, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
@@ -26,4 +26,31 @@ seller = Table(
     Column("updated_at", Instant, nullable=False),
     Column("version", Integer, nullable=False),
     Column("groups", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("tax_registrations", ARRAY(Text), nullable=False),
+    Column("small_business", Boolean, nullable=False),
+    Column("vat_status", Text, nullable=False),
+    Column("vat_checked_at", Instant),
 )
+
+vat_check = Table(
+    "vat_check",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("country", String(2), nullable=False),
+    Column("number", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Column("consultation", Text),
+    Column("holder", Text),
+    Column("answer", JSONB),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("failure", Text),
+)
+"""A VAT number of a seller that an office was asked about, and what it answered: the evidence, one row for each number.
+
+While nobody has answered, `next_attempt_at` says when it is asked again, and `failure` why it did not the last time.
+"""

@@ -19,12 +19,13 @@ from marketbill.errors import (
     StateConflict,
 )
 from marketbill.idempotency import keys as idempotency
-from marketbill.ids import SellerId, new_id, parse_id, public_id
+from marketbill.ids import PlatformId, SellerId, new_id, parse_id, public_id
 from marketbill.platforms.keys import tenant
 from marketbill.prepared import prepared
 from marketbill.rules.tax.parties import SellerTax
-from marketbill.rules.tax.vat_number import vat_number_valid
-from marketbill.sellers import onboarding
+from marketbill.rules.tax.registration import checked_registrations
+from marketbill.rules.tax.vat_number import check_country
+from marketbill.sellers import onboarding, vat_check
 from marketbill.sellers.model import seller as table
 from marketbill.services import Services
 from marketbill.text import check_usable
@@ -33,11 +34,11 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _INSERT = prepared(
     text(
         """
-        insert into seller (platform_id, id, name, email, country, vat_number, vat_number_valid, external_ref,
-                            suspended, transfers, payouts_enabled, requirements, created_at, updated_at, version,
-                            groups)
-        values (:platform, :seller, :name, :email, :country, :vat_number, :vat_valid, :external_ref,
-                false, 'UNREQUESTED', false, '{}', :now, :now, 1, :groups)
+        insert into seller (platform_id, id, name, email, country, vat_number, vat_number_valid, vat_status,
+                            external_ref, suspended, transfers, payouts_enabled, requirements, created_at, updated_at,
+                            version, groups, tax_registrations, small_business)
+        values (:platform, :seller, :name, :email, :country, :vat_number, :vat_valid, :vat_status, :external_ref,
+                false, 'UNREQUESTED', false, '{}', :now, :now, 1, :groups, :tax_registrations, :small_business)
         on conflict (platform_id, external_ref) do nothing
         returning *
         """
@@ -62,6 +63,8 @@ class SellerDraft:
     """What a seller is made of; `external_ref` is the platform's own name for him, unique in the platform.
 
     `groups` are what fee rules may ask for, such as `founders`.
+    `tax_registrations`: where he accounts for tax beside his own country (`EU` for the One Stop Shop, `US-CA`);
+    `small_business`: exempt at home by the size of his business.
     """
 
     name: str
@@ -70,6 +73,8 @@ class SellerDraft:
     vat_number: str | None = None
     external_ref: str | None = None
     groups: Sequence[str] = ()
+    tax_registrations: tuple[str, ...] = ()
+    small_business: bool = False
 
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: SellerDraft) -> Row[Any]:
@@ -87,6 +92,11 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         "vat_number": draft.vat_number,
         "external_ref": draft.external_ref,
     } | ({"groups": sorted(draft.groups)} if draft.groups else {})
+    registrations = checked_registrations(draft.tax_registrations, path=("taxRegistrations",))
+    # A body of before these fields were there is still the same request.
+    body |= {"tax_registrations": registrations} if registrations else {}
+    body |= {"small_business": True} if draft.small_business else {}
+    stands = vat_check.standing(services, country=draft.country, number=draft.vat_number)
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
             scope, actor=actor.idempotency_scope, operation="sellerCreate", key=idempotency_key, body=body
@@ -102,16 +112,22 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
                 "email": draft.email,
                 "country": draft.country,
                 "vat_number": draft.vat_number,
-                "vat_valid": _vat_valid(draft.country, draft.vat_number),
+                "vat_valid": stands.valid,
+                "vat_status": stands.status,
                 "external_ref": draft.external_ref,
                 "groups": sorted(draft.groups),
+                "tax_registrations": registrations,
+                "small_business": draft.small_business,
                 "now": scope.now,
             },
         )
         if row is None:
             raise await _taken(scope, draft.external_ref)
+        check_id = await vat_check.open_check(scope, row.id, stands, draft.vat_number)
         opening = await onboarding.open_account(services, scope, row)
         await idempotency.finish(scope, claim, {"id": public_id("seller", row.id)})
+    if check_id is not None:
+        row = await _asked(services, platform, SellerId(row.id), check_id)
     if opening is None:
         return row
     try:
@@ -129,9 +145,10 @@ async def change(
     changes: Mapping[str, Any],
     expected_version: int | None = None,
 ) -> Row[Any]:
-    """Changes some of name, email, vat_number, groups and suspended (the gate to sell).
+    """Changes some of name, email, vat_number, tax_registrations, small_business, groups and suspended (the gate to
+    sell).
 
-    Raises NotFound, StateConflict.
+    Raises NotFound, StateConflict, InvalidInput.
     """
     platform = tenant(actor)
     seller_id = SellerId(parse_id("seller", id, path=("id",)))
@@ -151,14 +168,30 @@ async def change(
             )
         new = {**row._mapping, **changes}
         check(SellerDraft(new["name"], new["email"], row.country, new["vat_number"], row.external_ref, new["groups"]))
-        vat_valid = _vat_valid(row.country, new["vat_number"])
+        values = dict(changes)
+        if "tax_registrations" in changes:
+            registrations = checked_registrations(changes["tax_registrations"], path=("taxRegistrations",))
+            values["tax_registrations"] = registrations
+        check_id = None
+        if new["vat_number"] != row.vat_number:
+            stands = vat_check.standing(services, country=row.country, number=new["vat_number"])
+            values |= {"vat_number_valid": stands.valid, "vat_status": stands.status, "vat_checked_at": None}
+            check_id = await vat_check.open_check(scope, seller_id, stands, new["vat_number"])
         await scope.run(
             update(table)
             .where(table.c.platform_id == platform, table.c.id == seller_id)
-            .values(**changes, vat_number_valid=vat_valid, updated_at=scope.now, version=row.version + 1)
+            .values(**values, updated_at=scope.now, version=row.version + 1)
         )
         await idempotency.finish(scope, claim, {"id": id})
-        return await load(scope, seller_id)
+        changed = await load(scope, seller_id)
+    return changed if check_id is None else await _asked(services, platform, seller_id, check_id)
+
+
+async def _asked(services: Services, platform: PlatformId, id: SellerId, check_id: UUID) -> Row[Any]:
+    """The seller after the register was asked about his number, whether or not it answered."""
+    await vat_check.ask(services, platform, check_id)
+    async with services.db.read(platform) as scope:
+        return await load(scope, id)
 
 
 async def load(scope: Scope, id: SellerId, *, path: tuple[str, ...] = (), lock: bool = False) -> Row[Any]:
@@ -194,8 +227,8 @@ def may_sell(row: Row[Any]) -> bool:
 
 
 def tax_of(row: Row[Any]) -> SellerTax:
-    """The seller's tax status for the platform's fee."""
-    return SellerTax(row.country, row.vat_number_valid)
+    """The seller's tax status, for the tax on his sales and on the platform's fee."""
+    return SellerTax(row.country, row.vat_number_valid, frozenset(row.tax_registrations), row.small_business)
 
 
 def check(draft: SellerDraft) -> None:
@@ -211,6 +244,8 @@ def check(draft: SellerDraft) -> None:
     SellerTax(draft.country, False)
     if draft.vat_number is not None and not 1 <= len(draft.vat_number) <= 32:
         raise InvalidInput("A VAT number has 1 to 32 characters.", path=("vatNumber",), constraint="1..32 characters")
+    if draft.vat_number is not None:
+        check_country(country=draft.country, number=draft.vat_number, path=("vatNumber",))
     if draft.external_ref is not None and not 1 <= len(draft.external_ref) <= EXTERNAL_REF_LENGTH_MAX:
         raise InvalidInput(
             "An external reference has 1 to 100 characters.", path=("externalRef",), constraint="1..100 characters"
@@ -228,10 +263,6 @@ def check(draft: SellerDraft) -> None:
                 path=("groups", str(index)),
                 constraint=_GROUP.pattern,
             )
-
-
-def _vat_valid(country: str, number: str | None) -> bool:
-    return number is not None and vat_number_valid(country=country, number=number)
 
 
 async def _taken(scope: Scope, external_ref: str | None) -> InvalidInput:

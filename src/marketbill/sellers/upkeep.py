@@ -1,4 +1,7 @@
-"""Upkeep: sellers' accounts whose making was interrupted, or whose news never came, are brought up to date."""
+"""Upkeep: sellers' accounts whose making was interrupted, or whose news never came, are brought up to date.
+
+VAT numbers that the register did not answer about are asked about again with them.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -14,6 +17,7 @@ from marketbill.provider import claim as claims
 from marketbill.provider import saga as sagas
 from marketbill.provider.kinds import CREATE_ACCOUNT
 from marketbill.provider.port import PROVIDER_ERRORS
+from marketbill.sellers import vat_check
 from marketbill.sellers.model import seller
 from marketbill.sellers.onboarding import ACCOUNT, CALLS_MAX, refresh
 from marketbill.services import Services
@@ -52,6 +56,7 @@ log = structlog.get_logger()
 
 async def keep_up_sellers(services: Services, platform: PlatformId) -> None:
     """One sweep over a platform's sellers; safe to run in many workers at once."""
+    await vat_check.ask_due(services, platform)
     async with services.db.write(platform) as scope:
         claimed = await claims.claim_due(scope, [CREATE_ACCOUNT], sagas.BATCH_MAX)
         values = {"platform": platform, "now": scope.now, "news_before": scope.now - NEWS_WITHIN, "limit": BATCH_MAX}
