@@ -37,6 +37,7 @@ COMMANDS = (
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
     Command("fx", "marketbill.cli.fx:fx", _BOOKS, "Show exchange rates, and bring them up to date."),
     Command("tax", "marketbill.cli.tax.program:tax", _BOOKS, "List tax rates, and add your own."),
+    Command("fees", "marketbill.cli.fees.program:fees", _BOOKS, "Draft, try out and publish fees."),
     Command(
         "import-orders",
         "marketbill.cli.orders.command:import_orders",

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text
@@ -94,8 +94,16 @@ class Simulation:
     groups_now: bool = False
 
 
+class Teller(Protocol):
+    """Who wants to know how far it is."""
+
+    def total(self, sales: int) -> None: ...
+
+    def done(self, sales: int) -> None: ...
+
+
 class Told:
-    """Who wants to know how far it is: nobody."""
+    """Nobody."""
 
     def total(self, sales: int) -> None: ...
 
@@ -106,7 +114,7 @@ _NOBODY = Told()
 
 
 async def simulate(
-    scope: ReadScope, asked: Simulation, *, processes: int = 2, told: Told = _NOBODY
+    scope: ReadScope, asked: Simulation, *, processes: int = 2, told: Teller = _NOBODY
 ) -> tuple[Tally, dict[str, str]]:
     """The sums of all sales, and the names of the sellers in them. Raises ScheduleMissing."""
     row = await fee_schedule.current(scope)
@@ -132,7 +140,7 @@ async def simulate(
     return tally, await _names(scope, tally)
 
 
-async def _alone(replay: Replay, batches: AsyncIterator[list[StoredSale]], told: Told) -> Tally:
+async def _alone(replay: Replay, batches: AsyncIterator[list[StoredSale]], told: Teller) -> Tally:
     tally = Tally()
     async for batch in batches:
         tally.add(replay.run(batch))
@@ -140,7 +148,7 @@ async def _alone(replay: Replay, batches: AsyncIterator[list[StoredSale]], told:
     return tally
 
 
-async def _together(terms: Terms, batches: AsyncIterator[list[StoredSale]], processes: int, told: Told) -> Tally:
+async def _together(terms: Terms, batches: AsyncIterator[list[StoredSale]], processes: int, told: Teller) -> Tally:
     tally = Tally()
     waiting: dict[asyncio.Future[Tally], int] = {}
 

@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, select
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound
 from marketbill.ids import parse_id, public_id
+from marketbill.payments import volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
 from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
 from marketbill.platforms.model import fee_schedule as schedule_table
@@ -21,6 +22,7 @@ from marketbill.prepared import prepared
 from marketbill.provider.stripe.units import to_stripe_charge
 from marketbill.rates.store import rates_on
 from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
+from marketbill.rules.fees.schedule import Schedule
 from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import NO_RATES, ExchangeRate, RateMissing, Rates, RateTooOld
 from marketbill.rules.plan import SplitPlan
@@ -69,8 +71,10 @@ _TERMS = prepared(
 )
 
 
-async def plan_order(scope: Scope, order: Order) -> PlannedOrder:
+async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = None) -> PlannedOrder:
     """Reads the terms in force and the sellers, and computes the split. Writes nothing.
+
+    With `schedule` that one holds in place of the one in force, as for a preview of a draft.
 
     Raises InvalidInput for a wrong field, NotFound for an unknown seller, SellerNotAllowed for one that may not sell.
     """
@@ -86,9 +90,15 @@ async def plan_order(scope: Scope, order: Order) -> PlannedOrder:
     found = await sellers.by_ids(scope, set(ids))
     _check_sellers(order, ids, found)
     by_name = {public_id("seller", id): row for id, row in found.items()}
+    schedule = schedule or schedule_of(terms)
     plan = split(
         _basket(order),
-        FeeTerms(schedule_of(terms), scope.now, groups={name: frozenset(row.groups) for name, row in by_name.items()}),
+        FeeTerms(
+            schedule,
+            scope.now,
+            groups={name: frozenset(row.groups) for name, row in by_name.items()},
+            volumes=await volumes.before(scope, schedule, found, currency=order.currency, at=scope.now),
+        ),
         TaxTerms(
             platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
             sellers={name: sellers.tax_of(row) for name, row in by_name.items()},

@@ -38,7 +38,7 @@ STEPS_MAX = 50
 _SCHEDULE = ("name", "required", "unmatched", "above_line", "rules")
 _RULE = (
     "name", "stack", "kind", "payer", "account", "recipient", "position", "when", "percent", "tiers", "fixed",
-    "fixed_scope", "minimum", "maximum", "base", "tax_mode", "holds_from", "holds_until", "based_on",
+    "fixed_scope", "minimum", "maximum", "base", "tax_mode", "holds_from", "holds_until", "based_on", "actual_share",
 )  # fmt: skip
 _SETS = (
     "sellers", "seller_groups", "categories", "products", "channels", "seller_countries", "buyer_countries",
@@ -131,6 +131,7 @@ def _rule(field: Field) -> FeeRule:
             holds_from=of["holds_from"].instant(),
             holds_until=of["holds_until"].instant(),
             based_on=based_on,
+            actual_share=of["actual_share"].percent() if of["actual_share"].is_there else None,
         ),
     )
 
@@ -205,6 +206,7 @@ def _rule_document(rule: FeeRule) -> dict[str, Any]:
         "holds_from": _instant(rule.holds_from),
         "holds_until": _instant(rule.holds_until),
         "based_on": rule.based_on,
+        "actual_share": plain(rule.actual_share) if rule.actual_share is not None else None,
     }
     document = {key: value for key, value in plain_rule.items() if value is not None}
     if not {"percent", "tiers", "fixed"} & document.keys():

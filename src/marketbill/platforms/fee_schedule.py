@@ -4,6 +4,7 @@ A version holds from its instant on, until that of a later one comes. A payment 
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -281,6 +282,42 @@ def schedule_of(row: Row[Any]) -> Schedule:
             _ready.clear()
         ready = _ready[row.id, row.version] = _schedule(row.document, id=row.id, version=row.version)
     return ready
+
+
+class NoPlainRule(InvalidInput):
+    """A stack without a rule that holds for everybody, so nothing says what an exception's other terms are."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"The stack {stack[:60]!r} has no rule without conditions to take the other terms from: write the exception"
+            " into a draft.",
+            path=("stack",),
+        )
+
+
+def with_exception(row: Row[Any], *, seller: str, percent: str, until: str, stack: str) -> dict[str, Any]:
+    """The document of a schedule with one seller's percentage added, which goes before every other rule of its stack.
+
+    Its other terms are those of the stack's rule without conditions. Raises NoPlainRule.
+    """
+    document: dict[str, Any] = deepcopy(row.document)
+    rules: list[dict[str, Any]] = document["rules"]
+    own = [rule for rule in rules if rule.get("stack", "commission") == stack]
+    usual = next((rule for rule in own if "when" not in rule and "holds_until" not in rule), None)
+    if usual is None:
+        raise NoPlainRule(stack)
+    left_out = {"tiers", "position", "holds_from"}
+    made = {key: value for key, value in usual.items() if key not in left_out} | {
+        "name": f"exception {seller[-8:]} until {until[:10]}",
+        "when": {"sellers": [seller]},
+        "percent": percent,
+        "holds_until": until,
+    }
+    positions = [rule["position"] for rule in own if "position" in rule]
+    if positions:
+        made["position"] = min(positions) - 1
+    rules.insert(rules.index(usual), made)
+    return document
 
 
 def draft_schedule(document: object, *, path: Path = ("document",)) -> Schedule:
