@@ -27,7 +27,7 @@ from marketbill.rules.tax.rate_table import (
     UnknownJurisdiction,
     UnknownTaxCategory,
 )
-from marketbill.rules.tax.territory import Territory, TerritoryEffect, TerritoryUnsound
+from marketbill.rules.tax.territory import Territory, TerritoryEffect, TerritoryUnsound, normal_postcode
 
 NEW_YEAR = date(2020, 1, 1)
 JULY = date(2020, 7, 1)
@@ -255,3 +255,67 @@ def test_on_each_day_the_table_gives_the_own_row_that_holds_or_else_the_built_in
     expected = mine if mine.holds(on) else next(one for one in rows if one.holds(on))
     assert table.rate("DE", "standard", on).rate == expected.rate
     check_rows(table.rows)
+
+
+def test_a_combined_rate_names_both_taxes_and_the_product_of_each() -> None:
+    federal = replace(row("5", place="CA"), tax="GST")
+    provincial = replace(row("7", place="CA-BC", on_top_of="CA"), tax="PST")
+    books = replace(federal, supply="books", rate=Decimal(0), category="zero")
+    table = RateTable([federal, provincial, books, replace(provincial, supply="books")])
+    whole = table.rate("CA-BC", "standard", JULY)
+    assert (whole.tax, whole.on_top_of, whole.parts) == ("GST + PST", "", (federal, provincial))
+    assert table.rate("CA-BC", "standard", JULY, "books").rate == 7
+    assert table.rate("CA-BC", "books", JULY).parts[0] is books
+
+
+def test_own_rows_leave_the_territories_as_they_are() -> None:
+    table = RateTable([row()], [SPAIN])
+    assert table.overlaid([row("17", JULY, LATER)]).territory("ES", "35001") is SPAIN
+
+
+def test_the_rates_of_a_day_are_listed_categories_first() -> None:
+    listed = [(one.category, one.supply) for one in TABLE.on("DE", JULY)]
+    assert listed == [("reduced", ""), ("standard", ""), ("reduced", "books"), ("reduced", "restaurant")]
+    assert TABLE.on("JP", JULY) == []
+
+
+def test_a_whole_country_code_can_be_a_territory() -> None:
+    monaco = Territory("MC", "MC", "Monaco", (), TerritoryEffect.PART_OF, "FR", False, "a law", "https://example.org")
+    table = RateTable([row()], [monaco, SPAIN])
+    assert table.territory("MC") is monaco
+    assert table.territory("MC", "98000") is monaco
+    assert table.territory("ES") is None
+
+
+def test_a_postcode_is_told_however_it_is_written() -> None:
+    assert [normal_postcode(one) for one in ("bt1 5gs", "9500-321", "630.86")] == ["BT15GS", "9500321", "63086"]
+
+
+def test_own_rows_one_after_another_cut_one_built_in_row() -> None:
+    table = RateTable([row()]).overlaid([row("17", JULY, LATER), row("16", date(2022, 1, 1), date(2022, 7, 1))])
+    assert [(str(one.rate), one.valid_from) for one in table.history("DE", "standard")] == [
+        ("19", NEW_YEAR),
+        ("17", JULY),
+        ("19", LATER),
+        ("16", date(2022, 1, 1)),
+        ("19", date(2022, 7, 1)),
+    ]
+
+
+def test_each_open_own_row_ends_where_its_own_next_begins() -> None:
+    third = date(2022, 1, 1)
+    found = standing(
+        [
+            own("a", row("10", NEW_YEAR, place="JP")),
+            own("b", row("12", LATER, place="JP")),
+            own("c", row("14", third, place="JP")),
+            own("d", row("1", JULY, place="KR")),
+        ]
+    )
+    assert [(one.id, one.row.valid_to) for one in found] == [("a", LATER), ("b", third), ("c", None), ("d", None)]
+
+
+def test_two_open_own_rows_of_one_day_are_an_overlap() -> None:
+    found = standing([own("a", row("10")), own("b", row("12"))])
+    with pytest.raises(RateRowsOverlap):
+        check_rows([one.row for one in found])
