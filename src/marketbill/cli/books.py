@@ -30,6 +30,9 @@ Data = Annotated[Path | None, Parameter(help="Data folder of the running machine
 def verify(
     *,
     platform: Annotated[str | None, Parameter(help="Name or id of one platform; default: all.")] = None,
+    explain: Annotated[
+        bool, Parameter(help="Also compute every payment again from its trace, to the posting.", negative="")
+    ] = False,
     data: Data = None,
 ) -> int:
     """Prove the books: replay the journal, check payments, statements and fees, ask the provider.
@@ -42,7 +45,7 @@ def verify(
     Example: marketbill verify --platform "Demo Market"
     """
     console = terminal.console()
-    proofs, told = asyncio.run(_verify(platform, data, console))
+    proofs, told = asyncio.run(_verify(platform, data, console, explain=explain))
     from marketbill.reconciliation.check import Verdict
 
     wrong = [check for _, checks in proofs for check in checks if check.verdict is Verdict.BROKEN]
@@ -79,10 +82,10 @@ def _explained(proofs: "list[tuple[str, list[Check]]]") -> str:
 
 
 async def _verify(
-    platform: str | None, data: Path | None, console: Console
+    platform: str | None, data: Path | None, console: Console, *, explain: bool
 ) -> "tuple[list[tuple[str, list[Check]]], str]":
     from marketbill.demo.sandbox import SandboxControl
-    from marketbill.reconciliation.verify import PARTS
+    from marketbill.reconciliation.verify import PARTS, PARTS_EXPLAINED
     from marketbill.reconciliation.verify import verify as prove
 
     async with AsyncExitStack() as stack:
@@ -92,11 +95,15 @@ async def _verify(
         if url := services.settings.provider_base_url:
             control = await stack.enter_async_context(SandboxControl(url))
             reader = control.holdings
-        walk = stack.enter_context(Walk(console, "Verifying", steps=PARTS * len(chosen)))
+        walk = stack.enter_context(
+            Walk(console, "Verifying", steps=(PARTS_EXPLAINED if explain else PARTS) * len(chosen))
+        )
         proofs = []
         for id, name in chosen:
             report = partial(walk.step, name)
-            proofs.append((name, await prove(services, id, reader=reader, report=report, progress=walk.entries)))
+            explained = walk.payments if explain else None
+            checks = await prove(services, id, reader=reader, report=report, progress=walk.entries, explained=explained)
+            proofs.append((name, checks))
         return proofs, walk.told()
 
 

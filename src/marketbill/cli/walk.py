@@ -50,6 +50,12 @@ class Walk:
         if done == total:
             self._leave()
 
+    def payments(self, done: int, total: int) -> None:
+        """So many payments were explained."""
+        self._bars.update(
+            self._walked, completed=done, total=total, visible=True, description=f"{done:,} of {total:,} payments"
+        )
+
     def told(self) -> str:
         """How many entries were replayed, and how fast."""
         rate = self._entries / self._seconds if self._seconds else 0

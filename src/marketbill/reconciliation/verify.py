@@ -6,6 +6,7 @@ from marketbill.ids import PlatformId
 from marketbill.ledger.audit.history import Progress
 from marketbill.reconciliation.business import prove_payments, prove_payouts, prove_transfers
 from marketbill.reconciliation.check import Check, Report, Verdict
+from marketbill.reconciliation.explained import prove_explained
 from marketbill.reconciliation.ledger import (
     prove_custody,
     prove_fees,
@@ -34,6 +35,8 @@ _PARTS = (
 )
 #: How many parts there are, for a progress bar.
 PARTS = len(_PARTS) + 2
+#: And with every payment explained.
+PARTS_EXPLAINED = PARTS + 1
 
 
 async def verify(
@@ -43,10 +46,12 @@ async def verify(
     reader: BalanceReader | None = None,
     report: Report = lambda _: None,
     progress: Progress = lambda done, total: None,
+    explained: Progress | None = None,
 ) -> list[Check]:
     """Every check of a platform. `reader` tells many provider balances at once, where the provider can.
 
-    `report` is told each part before it begins, `progress` how many entries of the ledger were replayed.
+    `report` is told each part before it begins, `progress` how many entries of the ledger were replayed. With
+    `explained`, which is told how many payments are done, every payment's trace is computed again too.
 
     Raises Unavailable when the database is away, Unknown or Refused when the provider does not tell its balances.
     """
@@ -56,6 +61,9 @@ async def verify(
         report(name)
         async with services.db.read(platform) as scope:
             checks += await prove(scope)
+    if explained is not None:
+        report("explanations")
+        checks += await prove_explained(partial(services.db.read, platform), progress=explained)
     report("provider")
     return checks + await prove_provider(services, platform, reader=reader)
 
