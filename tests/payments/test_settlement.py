@@ -175,6 +175,30 @@ async def test_a_promised_middle_rate_costs_the_platform_the_difference(machine:
     await proven(market)
 
 
+async def test_a_promise_above_what_was_settled_is_kept_from_the_platforms_own_money(machine: Machine) -> None:
+    """C gets 101.02 EUR of a charge that made 99.00: its transfer is not of the charge, and waits for the float."""
+    market = await euro_platform(machine, fee_rule=NO_FEE)
+    await promise(market, "MID")
+    await fix(market, "1.0888502", days_ago=1)
+    await market.seller("C")
+
+    payment = await in_dollars(market, 11000)
+    await machine.advance(days=9)
+    [waiting] = await market.transfers(payment)
+    assert (waiting.amount, waiting.status, waiting.source_charge) == (10102, "PENDING", "")
+
+    # D cannot receive yet: his sale's money stays in the platform's balance.
+    await market.seller("D", onboard=None)
+    await market.sale(market.line("D", 5000))
+    await machine.advance(days=30)
+    [sent] = await market.transfers(payment)
+    assert sent.status == "SENT"
+    books = await market.books()
+    assert books["expenses:fx-loss", "EUR"] == 202
+    assert books["custody:C:available", "EUR"] == 10102
+    await proven(market)
+
+
 async def test_without_the_promised_rate_nothing_is_settled_until_there_is_one(machine: Machine) -> None:
     market = await euro_platform(machine)
     await promise(market, "MID")

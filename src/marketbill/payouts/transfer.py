@@ -5,7 +5,7 @@ outside any transaction, and records what it answered together with the journal 
 between leaves claimed intents; when their lease is over they are looked up at the provider before they are tried again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,8 @@ from marketbill.sellers.model import seller
 from marketbill.sellers.onboarding import doubt, open_gates, transfer_gate
 from marketbill.services import Services
 
+#: A seller's share: the payment's id and his.
+_Share = tuple[UUID, UUID]
 #: Payments planned in one round.
 PLAN_MAX = 100
 _ROUNDS_MAX = 800
@@ -42,6 +44,7 @@ _RELEASED = prepared(
     select(
         payment.c.id,
         func.coalesce(payment.c.settlement_currency, payment.c.currency).label("currency"),
+        func.coalesce(payment.c.settlement_gross, payment.c.gross).label("charged"),
         payment.c.provider_charge,
     )
     .where(
@@ -154,6 +157,7 @@ async def _plan(scope: WriteScope) -> int:
         for share in found
     }
     shares = [share for share in found if amounts[share.payment_id, share.seller_id] > 0]
+    sources = _sources(payments, amounts)
     ids = {(share.payment_id, share.seller_id): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
     opened = await intents.open_intents(
@@ -164,7 +168,7 @@ async def _plan(scope: WriteScope) -> int:
                 amount=amounts[share.payment_id, share.seller_id],
                 currency=payments[share.payment_id].currency,
                 destination=share.provider_account,
-                charge=payments[share.payment_id].provider_charge,
+                charge=sources[share.payment_id, share.seller_id],
                 payment_id=share.payment_id,
             )
             for share in ready
@@ -182,6 +186,7 @@ async def _plan(scope: WriteScope) -> int:
                     share,
                     payments[share.payment_id],
                     amounts[share.payment_id, share.seller_id],
+                    sources[share.payment_id, share.seller_id],
                     intent_ids,
                 )
                 for share in shares
@@ -220,12 +225,29 @@ async def _wake(scope: WriteScope) -> int:
     return len(rows)
 
 
+def _sources(
+    payments: Mapping[UUID, Row[Any]], amounts: Mapping[tuple[UUID, UUID], int]
+) -> dict[tuple[UUID, UUID], str]:
+    """The charge that each transfer takes its money from, empty for the platform's own balance.
+
+    Together they may not take more than was charged, and sellers get more where the platform paid a discount or
+    promised a better rate than the provider's: the largest come from the charge as far as it goes.
+    """
+    room = {id: row.charged for id, row in payments.items()}
+    sources: dict[_Share, str] = {}
+    for (id, seller_id), amount in sorted(amounts.items(), key=lambda item: (-item[1], item[0])):
+        fits = amount <= room[id]
+        sources[id, seller_id] = payments[id].provider_charge if fits else ""
+        room[id] -= amount if fits else 0
+    return sources
+
+
 def _draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID) -> IntentDraft:
     request = {
         "amount": amount,
         "currency": currency,
         "destination": destination,
-        "source_transaction": charge,
+        "source_transaction": charge or None,
         "transfer_group": public_id("payment", payment_id),
         "description": public_id("transfer", id),
     }
@@ -233,7 +255,7 @@ def _draft(id: UUID, *, amount: int, currency: str, destination: str, charge: st
 
 
 def _row(
-    scope: WriteScope, id: UUID, share: Row[Any], paid: Row[Any], amount: int, intent_ids: dict[UUID, UUID]
+    scope: WriteScope, id: UUID, share: Row[Any], paid: Row[Any], amount: int, source: str, intent_ids: dict[UUID, UUID]
 ) -> dict[str, Any]:
     held = id not in intent_ids
     return {
@@ -245,7 +267,7 @@ def _row(
         "amount": amount,
         "status": TransferStatus.HELD if held else TransferStatus.PENDING,
         "reason": _WAITS if held else None,
-        "source_charge": paid.provider_charge,
+        "source_charge": source,
         "intent_id": intent_ids.get(id),
         "created_at": scope.now,
         "updated_at": scope.now,
