@@ -319,3 +319,20 @@ def test_two_open_own_rows_of_one_day_are_an_overlap() -> None:
     found = standing([own("a", row("10")), own("b", row("12"))])
     with pytest.raises(RateRowsOverlap):
         check_rows([one.row for one in found])
+
+
+def test_a_product_may_go_from_one_category_to_another() -> None:
+    table = RateTable(
+        [
+            row("19", LATER, supply="restaurant"),
+            row("7", JULY, LATER, category="reduced", supply="restaurant"),
+            row("19", NEW_YEAR, JULY, supply="restaurant"),
+            row("20", category="parking"),
+            row("20", category="parking", place="AT"),
+        ]
+    )
+    days = (NEW_YEAR, JULY, LATER)
+    assert [str(table.rate("DE", "restaurant", on).rate) for on in days] == ["19", "7", "19"]
+    assert [one.valid_from for one in table.history("DE", "restaurant")] == list(days)
+    assert [(one.jurisdiction, one.subject) for one in table.rows[:2]] == [("AT", "parking"), ("DE", "parking")]
+    assert table.jurisdictions == {"AT", "DE"}
