@@ -14,7 +14,10 @@ from marketbill.errors import InvalidInput
 from marketbill.money import parse_decimal
 from marketbill.rules.basket import Basket, BasketLine, Discount
 from marketbill.rules.countries import COUNTRIES
+from marketbill.rules.fees.schedule import FeeRule, Schedule
+from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import ExchangeRate, RateMissing, Rates
+from marketbill.rules.split import split
 from marketbill.rules.tax.decision import TaxNotDetermined, TaxOnTopOnly, TaxPointMissing, decide
 from marketbill.rules.tax.liability import COLUMNS, LiabilityRowWrong, liability_table
 from marketbill.rules.tax.line_tax import Liable, LineTax, TaxRounding
@@ -374,3 +377,26 @@ def test_a_business_abroad_is_never_charged_for_a_service(country: str) -> None:
         assert country == "US", "no row tells which services a state taxes"
         return
     assert (tax.rate > 0) == (country == "NL")
+
+
+@settings(max_examples=100)
+@given(sales())
+def test_only_tax_that_the_platform_owes_leaves_the_seller(given_sale: tuple[Basket, TaxTerms]) -> None:
+    basket, terms = given_sale
+    commission = FeeRule("commission", percent=Decimal(10))
+    try:
+        plan = split(basket, FeeTerms(Schedule("fee_1", 1, (commission,)), WHEN), terms, RATES)
+    except InvalidInput:
+        return
+    for line in plan.lines:
+        told = line.amounts
+        assert told.deemed_tax == (told.tax if line.sale_tax.liable is Liable.PLATFORM else 0)
+        if line.sale_tax.liable in (Liable.BUYER, Liable.NOBODY):
+            assert told.tax == 0
+        assert told.gross == told.seller_net + told.fee + told.fee_tax + told.deemed_tax + told.withheld
+    deemed: dict[str, int] = {}
+    for share in plan.sellers:
+        for place, amount in share.legs.deemed.items():
+            deemed[place] = deemed.get(place, 0) + amount
+    assert sum(deemed.values()) == plan.totals.deemed_tax
+    assert "" not in deemed

@@ -13,6 +13,7 @@ from marketbill.errors import InvalidInput, NotFound
 from marketbill.ids import parse_id, public_id
 from marketbill.payments import volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
+from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
 from marketbill.platforms.model import fee_schedule as schedule_table
 from marketbill.platforms.model import platform as platform_table
@@ -27,7 +28,7 @@ from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import NO_RATES, ExchangeRate, RateMissing, Rates, RateTooOld
 from marketbill.rules.plan import SplitPlan
 from marketbill.rules.split import split
-from marketbill.rules.tax.parties import BuyerTax, PlatformTax
+from marketbill.rules.tax.parties import BuyerTax
 from marketbill.rules.tax.terms import TaxTerms
 from marketbill.rules.tax.vat_number import vat_number_valid
 from marketbill.sellers import seller as sellers
@@ -52,6 +53,7 @@ _TERMS = prepared(
     select(
         platform_table.c.country,
         platform_table.c.fee_tax_rate,
+        platform_table.c.tax_registrations,
         platform_table.c.hold_from,
         platform_table.c.hold_days,
         provider_credential.c.secret_key,
@@ -100,11 +102,11 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
             volumes=await volumes.before(scope, schedule, found, currency=order.currency, at=scope.now),
         ),
         TaxTerms(
-            platform=PlatformTax(terms.country, terms.fee_tax_rate.normalize()),
+            platform=platforms.tax_of(terms),
             sellers={name: sellers.tax_of(row) for name, row in by_name.items()},
             buyer=buyer,
             at=scope.now,
-            **await _tables(scope, order),
+            **await _tables(scope, order, registered=bool(terms.tax_registrations)),
         ),
         await _rates(scope, order),
     )
@@ -112,9 +114,10 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
     return PlannedOrder(order, plan, tuple(ids), terms)
 
 
-async def _tables(scope: Scope, order: Order) -> dict[str, Any]:
-    """The tables that decide tax, for an order that does not state all of its rates."""
-    if not _is_decided_by_tables(order):
+async def _tables(scope: Scope, order: Order, *, registered: bool) -> dict[str, Any]:
+    """The tables that decide tax, for an order that does not state all of its rates, and for a buyer's fee: a platform
+    that is registered elsewhere charges it at the rate of the buyer's place."""
+    if not _is_decided_by_tables(order) and (order.buyer is None or not registered):
         return {}
     return {"table": await table_for(scope), "liability": built_in_liability()}
 
