@@ -14,6 +14,7 @@ from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
+from marketbill_graphql.fee_previews import FeePreviewQueries
 from marketbill_graphql.fee_schedules import FeeScheduleCommands, FeeScheduleQueries
 from marketbill_graphql.holds import HoldCommands, HoldQueries
 from marketbill_graphql.journal import JournalQueries, Posting
@@ -36,6 +37,7 @@ _QUERIES = (
     PlatformQueries,
     ApiKeyQueries,
     FeeScheduleQueries,
+    FeePreviewQueries,
     NodeQueries,
     SellerQueries,
     BuyerQueries,

@@ -84,3 +84,91 @@ async def test_a_document_may_be_written_into_the_request(market: Market) -> Non
     assert made["feeScheduleDraft"]["feeSchedule"]["document"]["rules"] == [
         {"name": "commission", "percent": "8.5", "fixed": {"EUR": "0.30"}, "base": "NET", "tax_mode": "EXCLUSIVE"}
     ]
+
+
+PREVIEW = """
+query ($input: FeeSchedulePreviewInput!) {
+  feeSchedulePreview(input: $input) {
+    split { totals { fee { minor } } }
+    why {
+      lineId
+      stacks { stack charged rejected { rule reason rank outrankedBy misses { dimension expected actual } } }
+    }
+    errors { __typename ... on UserError { path } }
+  }
+}
+"""
+
+
+async def test_a_basket_is_tried_under_a_draft_and_explained(market: Market) -> None:
+    seller = await market.operator.do(
+        "sellerCreate",
+        "seller { id groups }",
+        name="Anna",
+        email="a@sellers.example",
+        country="NL",
+        groups=["founders"],
+    )
+    assert seller["seller"]["groups"] == ["founders"]
+    rule = FEE_DOCUMENT["rules"][0]  # type: ignore[index]
+    founders = rule | {"name": "founders", "percent": "4", "when": {"seller_groups": ["founders"]}}
+    books = rule | {"name": "books", "percent": "6", "when": {"categories": ["books"]}}
+    line = {
+        "sellerId": seller["seller"]["id"],
+        "description": "Vase",
+        "unitPrice": {"minor": "5000", "currency": "EUR"},
+        "taxRate": "21",
+    }
+    basket = {"currency": "EUR", "lines": [line]}
+    document = FEE_DOCUMENT | {"rules": [rule, books, founders]}
+    tried = (await market.operator.ask(PREVIEW, input=basket | {"document": document}))["feeSchedulePreview"]
+    assert tried["errors"] == []
+    assert tried["split"]["totals"]["fee"]["minor"] == "230"
+    assert tried["why"] == [
+        {
+            "lineId": "001",
+            "stacks": [
+                {
+                    "stack": "commission",
+                    "charged": "founders",
+                    "rejected": [
+                        {
+                            "rule": "books",
+                            "reason": "CONDITION",
+                            "rank": None,
+                            "outrankedBy": "",
+                            "misses": [{"dimension": "categories", "expected": "books", "actual": ""}],
+                        },
+                        {
+                            "rule": "commission",
+                            "reason": "OUTRANKED",
+                            "rank": "DIMENSIONS",
+                            "outrankedBy": "founders",
+                            "misses": [],
+                        },
+                    ],
+                }
+            ],
+        }
+    ]
+    live = (await market.operator.ask(PREVIEW, input=basket))["feeSchedulePreview"]
+    assert live["split"]["totals"]["fee"]["minor"] == "530"
+    drafted = await market.operator.do("feeScheduleDraft", FIELDS, document=percent("12"))
+    by_id = await market.operator.ask(PREVIEW, input=basket | {"id": drafted["feeSchedule"]["id"]})
+    assert by_id["feeSchedulePreview"]["split"]["totals"]["fee"]["minor"] == "630"
+    wrong = await market.operator.ask(PREVIEW, input=basket | {"document": percent("101")})
+    assert wrong["feeSchedulePreview"]["errors"][0]["path"] == ["document", "rules", "0", "percent"]
+    both = await market.operator.ask(PREVIEW, input=basket | {"document": document, "id": "fee_x"})
+    assert both["feeSchedulePreview"]["errors"][0]["path"] == ["id"]
+
+
+async def test_groups_are_words_of_small_letters(market: Market) -> None:
+    for groups, path in [
+        (["Founders"], ["groups", "0"]),
+        (["a"] * 2, ["groups"]),
+        ([f"g{n}" for n in range(21)], ["groups"]),
+    ]:
+        refused = await market.operator.send(
+            "sellerCreate", "seller { id }", name="Bo", email="b@sellers.example", country="NL", groups=groups
+        )
+        assert refused["errors"][0]["path"] == path

@@ -162,6 +162,21 @@ class Replay:
         tally.changed += before != after
 
 
+_replay: Replay | None = None
+
+
+def begin_process(terms: Terms) -> None:
+    """Makes a process ready, once, for `run_in_process`."""
+    global _replay
+    _replay = Replay(terms)
+
+
+def run_in_process(sales: Sequence[StoredSale]) -> Tally:
+    """The sums of a batch, in a process that `begin_process` made ready."""
+    assert _replay is not None, "the process has begun"
+    return _replay.run(sales)
+
+
 def bucket(change: int, gross: int) -> int:
     """The place in the distribution of a sale whose fees change by so much of its price. No change is its own place."""
     if change == 0 or gross <= 0:

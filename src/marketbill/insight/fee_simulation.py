@@ -18,7 +18,7 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text
 
 from marketbill.db import ReadScope
 from marketbill.ids import public_id
-from marketbill.insight.fee_replay import Replay, StoredSale, Tally, Terms
+from marketbill.insight.fee_replay import Replay, StoredSale, Tally, Terms, begin_process, run_in_process
 from marketbill.payments.volumes import period_start
 from marketbill.platforms import fee_schedule
 from marketbill.platforms.fee_document import document_of
@@ -161,26 +161,13 @@ async def _together(terms: Terms, batches: AsyncIterator[list[StoredSale]], proc
 
     # Spawned, not forked: this process has an event loop and connections.
     spawning = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawning, initializer=_begin, initargs=(terms,)) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawning, initializer=begin_process, initargs=(terms,)) as pool:
         loop = asyncio.get_running_loop()
         async for batch in batches:
             await collect(processes * WAITING_MAX - 1)
-            waiting[loop.run_in_executor(pool, _run, batch)] = len(batch)
+            waiting[loop.run_in_executor(pool, run_in_process, batch)] = len(batch)
         await collect(0)
     return tally
-
-
-_replay: Replay | None = None
-
-
-def _begin(terms: Terms) -> None:
-    global _replay
-    _replay = Replay(terms)
-
-
-def _run(batch: list[StoredSale]) -> Tally:
-    assert _replay is not None, "the process has begun"
-    return _replay.run(batch)
 
 
 async def _batches(sales: AsyncIterator[StoredSale]) -> AsyncIterator[list[StoredSale]]:
