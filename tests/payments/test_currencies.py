@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from tests.market.machine import FEE_RULE, Machine
+from tests.market.machine import FEE_RULE, NO_FEE, Machine
 from tests.market.market import Market
 
 from marketbill.errors import InvalidInput
+from marketbill.provider.stripe.units import NotOnTheWire
 
 #: Country of the platform, currency, price, fee (10 % + fixed), net (after 21 % on the fee), transferred, by hand.
 TABLE = [
@@ -85,4 +86,42 @@ async def test_a_market_in_two_currencies_keeps_them_apart(machine: Machine) -> 
     books = await market.books()
     assert books["custody:A:available", "EUR"] == 4359
     assert books["custody:A:available", "USD"] == 7000 - 730 - 153
+    await market.prove()
+
+
+@pytest.mark.parametrize("currency", ["HUF", "TWD"])
+async def test_what_is_charged_with_decimals_is_paid_out_in_whole_units(machine: Machine, currency: str) -> None:
+    """Of 500.45 the bank gets 500.00; 0.45 wait at the provider, and go with what comes next."""
+    market = await machine.platform(currency=currency, fee_rule=NO_FEE)
+    await market.seller("A")
+    await market.sale(market.line("A", 50045, currency=currency))
+    await machine.advance(days=30)
+
+    first = await market.payout("A", currency=currency)
+    await machine.advance(days=5)
+
+    assert (first.amount, (await market.payout_row(first.id)).status) == (50000, "PAID")
+    assert (await market.books())["custody:A:available", currency] == 45
+    with pytest.raises(NotOnTheWire, match="whole units"):
+        await market.payout("A", 45, currency=currency)
+
+    await market.sale(market.line("A", 50055, currency=currency))
+    await machine.advance(days=30)
+    assert (await market.payout("A", currency=currency)).amount == 50100
+    await machine.advance(days=5)
+    assert (await market.books())["custody:A:available", currency] == 0
+    await market.prove()
+
+
+async def test_a_shilling_without_decimals_is_written_with_two(machine: Machine) -> None:
+    market = await machine.platform(currency="UGX", fee_rule=NO_FEE)
+    await market.seller("A")
+    payment = await market.sale(market.line("A", 12345, currency="UGX"))
+    await machine.advance(days=30)
+
+    assert [charge["amount"] for charge in await market.charges()] == [1_234_500]
+    assert [row.amount for row in await market.transfers(payment)] == [12345]
+    payout = await market.payout("A", currency="UGX")
+    await machine.advance(days=5)
+    assert (payout.amount, (await market.payout_row(payout.id)).status) == (12345, "PAID")
     await market.prove()

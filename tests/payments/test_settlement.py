@@ -8,8 +8,10 @@ from tests.market.machine import NO_FEE, Machine
 from tests.market.market import Market
 
 from marketbill.ids import PaymentId
+from marketbill.payments.settle import ChargeFact, ChargeMismatch, settle
 from marketbill.payouts.statement import Section, statement
 from marketbill.platforms import platform as platforms
+from marketbill.provider.objects import BalanceTransaction
 from marketbill.rates import store
 from marketbill.rates.ecb import Fixing
 from marketbill.reconciliation.check import Verdict
@@ -44,7 +46,7 @@ async def fix(market: Market, rate: str, *, days_ago: int = 0) -> date:
 async def proven(market: Market) -> None:
     """The books prove themselves, the business and the provider agree, and no position is open."""
     await market.prove()
-    checks = await verify(market.machine.services, market.platform)
+    checks = await verify(market.machine.services, market.platform, explained=lambda done, total: None)
     assert [check for check in checks if check.verdict is Verdict.BROKEN] == []
     books = await market.books()
     assert {code: amount for code, amount in books.items() if code[0] == "equity:fx-position" and amount} == {}
@@ -242,6 +244,46 @@ async def test_currencies_of_every_exponent_are_settled(
     assert (transfer.currency, transfer.status) == ("EUR", "SENT")
     assert transfer.amount + books["revenue:platform-fee", "EUR"] + books["tax:output-vat:NL", "EUR"] == settled
     await proven(market)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "rate"),
+    [
+        (10999, "USD", None),
+        (9900, "EUR", None),
+        (9900, "EUR", "0.91"),
+        (990, "EUR", "0.9"),
+        (12222, "EUR", "0.9"),
+        (0, "EUR", "0.9"),
+    ],
+)
+async def test_an_amount_that_no_rate_explains_is_booked_by_nobody(
+    machine: Machine, amount: int, currency: str, rate: str | None
+) -> None:
+    market = await euro_platform(machine)
+    await market.seller("S")
+    machine.endpoint.holding = True
+    paid = await market.pay(market.draft(market.line("S", 11000, currency="USD")))
+    now = datetime.now(UTC)
+    told = BalanceTransaction(
+        id="txn_1",
+        type="charge",
+        amount=amount,
+        fee=0,
+        net=amount,
+        currency=currency,
+        status="pending",
+        available_on=now,
+        source="ch_1",
+        exchange_rate=None if rate is None else Decimal(rate),
+    )
+    fact = ChargeFact(PaymentId(paid.payment.id), "pi_1", "ch_1", 11000, "USD", now, told)
+
+    with pytest.raises(ChargeMismatch):
+        async with machine.services.db.write(market.platform) as scope:
+            await settle(scope, [fact])
+
+    assert await market.books() == {}
 
 
 async def test_euros_and_dollars_stand_side_by_side(machine: Machine) -> None:
