@@ -14,6 +14,7 @@ from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
+from marketbill_graphql.explanations import ExplanationQueries
 from marketbill_graphql.fee_previews import FeePreviewQueries
 from marketbill_graphql.fee_schedules import FeeScheduleCommands, FeeScheduleQueries
 from marketbill_graphql.holds import HoldCommands, HoldQueries
@@ -54,6 +55,7 @@ _QUERIES = (
     AccountTermsQueries,
     CorrectionQueries,
     StatementQueries,
+    ExplanationQueries,
     ExchangeRateQueries,
     TaxRateQueries,
     TaxReportQueries,

@@ -12,6 +12,7 @@ from marketbill.ids import BuyerId, PaymentId, new_id, public_id
 from marketbill.insight.explanation import NotExplainable, explain
 from marketbill.insight.node import Node
 from marketbill.ledger import entries
+from marketbill.payouts.statement import Section
 from marketbill.rules.explanation import Rounding
 
 
@@ -27,7 +28,7 @@ def seller_actor(market: Market, name: str) -> Actor:
     return Actor(Role.SELLER, market.seller_id(name), market.platform, seller=market.sellers[name])
 
 
-async def explained(market: Market, id: str, *, actor: Actor | None = None, section: str | None = None) -> Node:
+async def explained(market: Market, id: str, *, actor: Actor | None = None, section: Section | None = None) -> Node:
     async with market.machine.services.db.read(market.platform) as scope:
         return await explain(scope, actor or market.operator, id, section=section)
 
@@ -110,8 +111,8 @@ async def test_a_posting_says_what_it_means_and_how_it_came_about(market: Market
 async def test_a_line_of_a_statement_is_its_entry_and_its_section(market: Market) -> None:
     entry = (await entry_ids(market, await worked_sale(market)))["split"]
     anna = seller_actor(market, "A")
-    fees = await explained(market, entry, actor=anna, section="FEES")
-    taxes = await explained(market, entry, actor=anna, section="FEE_TAX")
+    fees = await explained(market, entry, actor=anna, section=Section.FEES)
+    taxes = await explained(market, entry, actor=anna, section=Section.FEE_TAX)
     assert [one.amount for one in fees.children if (one.reference or "").startswith("pst_")] == [512]
     assert [one.amount for one in taxes.children if (one.reference or "").startswith("pst_")] == [108]
 

@@ -26,16 +26,19 @@ from marketbill.ledger.flows.template import Template
 from marketbill.money import decimal_text
 from marketbill.payments import queries as payments
 from marketbill.payouts import queries as payouts
+from marketbill.payouts.statement import Section
 from marketbill.sellers import seller as sellers
 
 #: Characters of an id that is shown again in an error.
 _ID_LENGTH_MAX = 64
 _EXPLAINED = ("payment", "journal entry", "posting")
-#: What a statement line of a section is about, by the beginning of the account on the other side.
-SECTION_ACCOUNTS: Mapping[str, tuple[str, ...]] = {
-    "FEES": ("revenue:platform-fee", "expenses:psp-fee"),
-    "FEE_TAX": ("tax:output-vat:",),
-}
+#: The sections of a statement that tell the account on the other side apart; all others are whole entries.
+_ACCOUNTS_OF_SECTIONS = (
+    ("revenue:platform-fee", Section.FEES),
+    ("expenses:psp-fee", Section.FEES),
+    ("tax:output-vat:", Section.FEE_TAX),
+    ("tax:", Section.SALES_TAX),
+)
 
 
 class NotExplainable(InvalidInput):
@@ -71,7 +74,7 @@ class _Books:
         return account.code.replace(public_id("seller", account.seller), self.names[account.seller])
 
 
-async def explain(scope: Scope, actor: Actor, id: str, *, section: str | None = None) -> Node:
+async def explain(scope: Scope, actor: Actor, id: str, *, section: Section | None = None) -> Node:
     """The tree of a payment, a journal entry or a posting.
 
     A line of a statement is named by its entry and its `section`: then only the postings of that section are told.
@@ -131,7 +134,7 @@ async def _explain_payment(scope: Scope, actor: Actor, id: str) -> Node:
 
 
 async def _explain_entry(
-    scope: Scope, actor: Actor, id: str, entry_id: UUID, *, only: int | None = None, section: str | None = None
+    scope: Scope, actor: Actor, id: str, entry_id: UUID, *, only: int | None = None, section: Section | None = None
 ) -> Node:
     entry = (await journal.entries_by_ids(scope, [entry_id])).get(entry_id)
     if entry is None:
@@ -284,12 +287,14 @@ def _fits(pattern: str, code: str) -> bool:
     return len(wanted) == len(given) and all(one in ("*", other) for one, other in zip(wanted, given, strict=True))
 
 
-def _in_section(leg: Leg, section: str) -> bool:
-    starts = SECTION_ACCOUNTS.get(section)
-    if starts is None:
-        others = [start for every in SECTION_ACCOUNTS.values() for start in every]
-        return leg.kind != "split" or not any(leg.credit.startswith(start) for start in others)
-    return any(code.startswith(start) for code in (leg.credit, leg.debit) for start in starts)
+def _in_section(leg: Leg, section: Section) -> bool:
+    """Whether a seller's statement has this movement in this section, as `payouts.statement` sorts them."""
+    if leg.kind in ("charge", "promo"):
+        return section is Section.SALES
+    for start, other in _ACCOUNTS_OF_SECTIONS:
+        if leg.debit.startswith(start) or leg.credit.startswith(start):
+            return section is other
+    return (section is Section.PARTS) if leg.kind == "split" else True
 
 
 def _charged(trace: Mapping[str, Any]) -> int:
