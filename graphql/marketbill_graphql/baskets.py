@@ -36,7 +36,11 @@ class PaymentLineInput:
     unit_price: MoneyInput
     tax_rate: Decimal | None = strawberry.field(default=None, description='Percent of sales tax, such as "21".')
     tax_inclusive: bool = strawberry.field(default=True, description="Whether the tax lies within the unit price.")
-    tax_category: str = strawberry.field(default="", description='What is sold, for its tax, such as "books".')
+    tax_category: str = strawberry.field(
+        default="",
+        description="What is sold, for its tax: a product (`books`), a category of rates (`reduced`), both"
+        " (`reduced:hotel`), or `service`.",
+    )
     tax_unknown: bool = strawberry.field(default=False, description="The seller alone knows the tax in the price.")
     ship_from: str = strawberry.field(
         default="", description="Country that the goods are in at the sale; the seller's when not given."

@@ -95,6 +95,7 @@ class _Decided:
         self._tax = tax
         self._rates = rates
         self._cuts: Mapping[str, Cut] | None = None
+        self._consignments: dict[tuple[str, str, str], Fraction] = {}
 
     def line(self, line: BasketLine, *, index: int) -> LineTax:
         if line.tax_unknown or line.tax_rate is not None:
@@ -193,7 +194,7 @@ class _Decided:
 
         def is_within(bound: ValueMax) -> bool:
             currency = self._basket.currency
-            minor = sum((self._net(other, supplied, table, on) for other in self._consignment(line)), Fraction(0))
+            minor = self._consignment(line, supplied, table, on)
             value = minor / 10 ** exponent(currency)
             evidence["consignment"] = f"{decimal_text(_rounded(minor), currency)} {currency}"
             if bound.currency != currency:
@@ -206,18 +207,26 @@ class _Decided:
 
         return is_within
 
-    def _consignment(self, line: BasketLine) -> list[BasketLine]:
+    def _consignment(self, line: BasketLine, supplied: Place, table: RateTable, on: date) -> Fraction:
+        """What the goods of the line's seller from the line's country are worth, minor units without tax; worked out
+        once for all of them."""
         home = self._tax.sellers[line.seller_id].country
         origin = line.ship_from or home
-        return [
-            other
-            for other in self._basket.lines
-            if other.seller_id == line.seller_id
-            and (other.ship_from or home) == origin
-            and kind_of(other.tax_category) == "GOODS"
-        ]
+        key = (line.seller_id, origin, supplied.jurisdiction)
+        if key not in self._consignments:
+            self._consignments[key] = sum(
+                (
+                    self._net(other, supplied, table, on, index=index)
+                    for index, other in enumerate(self._basket.lines)
+                    if other.seller_id == line.seller_id
+                    and (other.ship_from or home) == origin
+                    and kind_of(other.tax_category) == "GOODS"
+                ),
+                Fraction(0),
+            )
+        return self._consignments[key]
 
-    def _net(self, line: BasketLine, supplied: Place, table: RateTable, on: date) -> Fraction:
+    def _net(self, line: BasketLine, supplied: Place, table: RateTable, on: date, *, index: int) -> Fraction:
         if self._cuts is None:
             self._cuts = cuts_of(self._basket)
         cut = self._cuts.get(line.id)
@@ -226,7 +235,6 @@ class _Decided:
             return price
         rate = line.tax_rate
         if rate is None:
-            index = self._basket.lines.index(line)
             rate = _rate(table, supplied.jurisdiction, line, on, path=("lines", str(index), "taxCategory")).rate
         return price * WHOLE / (WHOLE + rate_parts(rate))
 
