@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -82,6 +83,17 @@ def provider_fee(payment: Row[Any], fee: int, transaction: str, at: datetime) ->
         return None
     posting = Posting(chart.psp_fee(payment.currency), chart.psp_pending(payment.currency), fee)
     return _entry(payment, "psp-fee", [posting], at, "Provider fee", {"balance_transaction": transaction})
+
+
+def processor_fee(payment: Row[Any], changes: Mapping[UUID, int], at: datetime) -> JournalEntry | None:
+    """What the provider's own fee changes in the parts of it that sellers bear. None when the estimate was right."""
+    cost, currency = chart.psp_fee(payment.currency), payment.currency
+    postings: list[Posting] = []
+    for seller, change in changes.items():
+        pending = chart.seller_pending(SellerId(seller), currency)
+        postings.append(Posting(pending, cost, change) if change > 0 else Posting(cost, pending, -change))
+    reason = {"reference": payment.reference, "estimated": payment.processor_fee}
+    return _entry(payment, "processor-fee", postings, at, "Provider fee passed on", reason) if postings else None
 
 
 def funds_available(payment: Row[Any], fee: int, at: datetime) -> JournalEntry | None:

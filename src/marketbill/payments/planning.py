@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, select
 
 from marketbill.db import Scope
-from marketbill.errors import InvalidInput, NotFound
+from marketbill.errors import InvalidInput, NotFound, StateConflict
 from marketbill.ids import parse_id, public_id
 from marketbill.payments import volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
@@ -110,6 +110,7 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
         ),
         await _rates(scope, order),
     )
+    await _check_recipients(scope, plan, by_name)
     _check_chargeable(plan)
     return PlannedOrder(order, plan, tuple(ids), terms)
 
@@ -144,6 +145,23 @@ def _check_sellers(order: Order, ids: Sequence[UUID], found: Mapping[UUID, Row[A
         if id not in found:
             raise NotFound("seller", order.lines[index].seller_id, path=path)
         sellers.gate_to_sell(found[id], path=path)
+
+
+async def _check_recipients(scope: Scope, plan: SplitPlan, known: Mapping[str, Row[Any]]) -> None:
+    """A schedule may name anybody as the recipient of a part; a sale must not owe money to nobody."""
+    names = {share.seller_id for share in plan.sellers} - known.keys()
+    if not names:
+        return
+    found = await sellers.by_ids(scope, {parse_id("seller", name) for name in names})
+    unknown = names - {public_id("seller", id) for id in found}
+    if unknown:
+        name = min(unknown)
+        raise StateConflict(
+            f"The fee schedule gives a part to {name}, which is no seller of this platform: publish one that names"
+            " a seller.",
+            current_state=f"version {plan.schedule_version}",
+            path=("feeSchedule",),
+        )
 
 
 def _check_chargeable(plan: SplitPlan) -> None:

@@ -5,12 +5,16 @@ place. Only a fee in the currency of the sale is told apart by line; where the p
 stands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
+from marketbill.db import Scope
+from marketbill.ids import public_id
 from marketbill.money import round_ratio
+from marketbill.platforms.fee_schedule import load, schedule_of
 from marketbill.rules.allocation import allocate
 from marketbill.rules.fees.schedule import FeeKind, Schedule
 from marketbill.rules.rates import WHOLE, rate_parts
@@ -38,12 +42,19 @@ def actual_parts(trace: Mapping[str, Any], schedule: Schedule, fee: int) -> dict
     return parts
 
 
-def corrected(shares: Sequence[Row[Any]], parts: Mapping[str, int], seller_ids: Mapping[Any, str]) -> dict[Any, int]:
-    """By seller, what is to be added to his estimated part (negative: given back), never more than he has left."""
-    changes: dict[Any, int] = {}
+def corrections(payment: Row[Any], shares: Sequence[Row[Any]], schedule: Schedule, fee: int) -> dict[UUID, int]:
+    """By seller, what the provider's `fee` adds to his estimated part (negative: gives back), at most what he has."""
+    parts = actual_parts(payment.trace, schedule, fee)
+    changes: dict[UUID, int] = {}
     for share in shares:
-        wanted = parts.get(seller_ids[share.seller_id], share.processor_fee) - share.processor_fee
-        change = min(wanted, share.seller_net)
+        wanted = parts.get(public_id("seller", share.seller_id), 0)
+        change = min(wanted - share.processor_fee, share.seller_net)
         if change:
             changes[share.seller_id] = change
     return changes
+
+
+async def schedules_of(scope: Scope, payments: Iterable[Row[Any]]) -> dict[UUID, Schedule]:
+    """The schedules, by id, of those of these payments whose sellers bear a part of the provider's fee."""
+    ids = {payment.fee_schedule_id for payment in payments if payment.processor_fee}
+    return {id: schedule_of(await load(scope, id)) for id in ids}

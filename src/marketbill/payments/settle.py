@@ -17,12 +17,13 @@ from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking, conversion, tax_lines, volumes
+from marketbill.payments import booking, conversion, processor_fee, tax_lines, volumes
 from marketbill.payments.conversion import Policy, RateAmiss
 from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payments.recording import tell_if_revived
 from marketbill.prepared import prepared
 from marketbill.provider.objects import BalanceTransaction
+from marketbill.rules.fees.schedule import Schedule
 from marketbill.rules.settlement import BY_PROVIDER
 from marketbill.services import Services
 
@@ -71,7 +72,7 @@ _RELEASE_DUE = prepared(
 _RECORDED = (
     "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
     "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at", "released_at",
-    "settlement_currency", "settlement_gross", "settlement_rate",
+    "settlement_currency", "settlement_gross", "settlement_rate", "processor_fee", "seller_net",
 )  # fmt: skip
 _RECORD = (
     update(payment)
@@ -86,6 +87,17 @@ _RECORD_NET = (
         payment_share.c.seller_id == bindparam("seller"),
     )
     .values(settled_net=bindparam("net"))
+)
+
+
+_RECORD_BORNE = (
+    update(payment_share)
+    .where(
+        payment_share.c.platform_id == bindparam("platform"),
+        payment_share.c.payment_id == bindparam("payment"),
+        payment_share.c.seller_id == bindparam("seller"),
+    )
+    .values(processor_fee=bindparam("new_fee"), seller_net=bindparam("new_net"))
 )
 
 
@@ -115,6 +127,7 @@ class _Progress:
     values: dict[str, Any]
     entries: list[JournalEntry]
     nets: dict[UUID, int] = field(default_factory=dict)
+    borne: dict[UUID, int] = field(default_factory=dict)
 
     def as_settled(self) -> tuple[Row[Any], list[Row[Any]]]:
         """The payment and its shares in the currency in which the provider has the money."""
@@ -153,11 +166,13 @@ async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
     rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(merged)})
     steps = await _open(scope, rows)
     policy = await _policy(scope, steps, merged)
+    schedules = await processor_fee.schedules_of(scope, rows)
     for step in steps:
         fact = merged[PaymentId(step.row.id)]
         _book_charge(step, fact)
         if fact.transaction is not None:
             _book_provider_fee(step, fact, fact.transaction, policy)
+            _bear_provider_fee(step, schedules, fact.occurred_at)
             _make_available(step, scope.now, already=fact.transaction.status == "available")
             _release(step, scope.now)
     await volumes.add(scope, steps)
@@ -303,6 +318,25 @@ def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTr
     step.post(booking.provider_fee(settled, transaction.fee, transaction.id, fact.occurred_at))
 
 
+def _bear_provider_fee(step: _Progress, schedules: Mapping[UUID, Schedule], at: datetime) -> None:
+    """The sellers' part of the provider's fee, which was an estimate until now."""
+    row, values = step.row, step.values
+    schedule = schedules.get(row.fee_schedule_id)
+    if schedule is None or row.settled_at is not None or values["settlement_currency"] is not None:
+        return
+    step.borne = processor_fee.corrections(row, step.shares, schedule, values["provider_fee"])
+    step.shares = [
+        share._replace(
+            processor_fee=share.processor_fee + step.borne.get(share.seller_id, 0),
+            seller_net=share.seller_net - step.borne.get(share.seller_id, 0),
+        )
+        for share in step.shares
+    ]
+    values["processor_fee"] = sum(share.processor_fee for share in step.shares)
+    values["seller_net"] = sum(share.seller_net for share in step.shares)
+    step.post(booking.processor_fee(row, step.borne, at))
+
+
 def _make_available(step: _Progress, now: datetime, *, already: bool = False) -> None:
     values = step.values
     if values["available_at"] is not None or not (already or values["available_on"] <= now):
@@ -342,6 +376,15 @@ async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
     ]
     if nets:
         await scope.run(_RECORD_NET, nets)
+    borne = [
+        {"platform": scope.platform, "payment": step.row.id, "seller": share.seller_id}
+        | {"new_fee": share.processor_fee, "new_net": share.seller_net}
+        for step in steps
+        for share in step.shares
+        if share.seller_id in step.borne
+    ]
+    if borne:
+        await scope.run(_RECORD_BORNE, borne)
     if any(step.values["released_at"] is not None for step in steps):
         await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
     await journal.post_all(scope, [entry for step in steps for entry in step.entries])

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     NOT_YET = "NOT_YET"
     #: It held before.
     NO_LONGER = "NO_LONGER"
+    #: It is a part for the line's own seller, who has the money already.
+    OWN_LINE = "OWN_LINE"
 
 
 class Rank(StrEnum):
@@ -87,6 +89,7 @@ def first_that_holds(rules: Sequence[FeeRule], facts: Facts) -> FeeRule | None:
             (rule.when is ALWAYS or not misses(rule.when, facts, first=True))
             and (rule.holds_from is None or facts.at >= rule.holds_from)
             and (rule.holds_until is None or facts.at < rule.holds_until)
+            and rule.recipient != facts.seller
         ):
             return rule
     return None
@@ -145,6 +148,8 @@ def _reject(rule: FeeRule, winner: FeeRule | None, facts: Facts) -> Rejection:
         return Rejection(rule, Reason.NOT_YET, expected=rule.holds_from.isoformat())
     if rule.holds_until is not None and facts.at >= rule.holds_until:
         return Rejection(rule, Reason.NO_LONGER, expected=rule.holds_until.isoformat())
+    if rule.recipient == facts.seller:
+        return Rejection(rule, Reason.OWN_LINE)
     if winner is None:
         raise AssertionError("a rule holds and none was chosen")
     return Rejection(rule, Reason.OUTRANKED, outranked_by=winner.name, rank=_rank(winner, rule))

@@ -1,5 +1,6 @@
 """What a fee schedule must be before it is published: every refusal names the rule and what would be right."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +19,8 @@ RULES_MAX = 500
 STACKS_MAX = 20
 TIERS_MAX = 50
 NAME_LENGTH_MAX = 100
+
+_ACCOUNT = re.compile("(?=.{1,40}$)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
 
 class ScheduleEmpty(InvalidInput):
@@ -45,6 +48,17 @@ class RuleUnnamed(InvalidInput):
             f"A name of 1 to {NAME_LENGTH_MAX} characters is needed here.",
             path=path,
             constraint=f"1 to {NAME_LENGTH_MAX} characters",
+        )
+
+
+class AccountMisnamed(InvalidInput):
+    """A name that no account of the books can have."""
+
+    def __init__(self, *, path: Path) -> None:
+        super().__init__(
+            "An account is named by small letters, digits and single hyphens, at most 40, such as 'listing-fee'.",
+            path=path,
+            constraint="small letters, digits, single hyphens; <= 40",
         )
 
 
@@ -189,6 +203,8 @@ def _check_rule(rule: FeeRule, at: Path) -> None:
     for field, text in (("name", rule.name), ("stack", rule.stack), ("account", rule.account)):
         if text is not None:
             _check_name(text, path=(*at, field))
+    if rule.account is not None and not _ACCOUNT.fullmatch(rule.account):
+        raise AccountMisnamed(path=(*at, "account"))
     rate_parts(rule.percent, path=(*at, "percent"))
     for field, amounts in (("fixed", rule.fixed), ("minimum", rule.minimum), ("maximum", rule.maximum)):
         _check_amounts(amounts, (*at, field))
