@@ -152,8 +152,8 @@ class Split:
     totals: SplitAmounts
     lines: list[SplitLine]
     sellers: list[SplitShare]
-    fee_rule_id: strawberry.ID
-    fee_rule_version: int
+    fee_schedule_id: strawberry.ID
+    fee_schedule_version: int
 
 
 def split_of(trace: dict[str, Any]) -> Split:
@@ -171,8 +171,8 @@ def split_of(trace: dict[str, Any]) -> Split:
             SplitShare(trace=share, amounts=amounts_of(share, currency), fee_tax=fee_taxes[share["seller_id"]])
             for share in trace["sellers"]
         ],
-        fee_rule_id=strawberry.ID(trace["schedule"]["id"]),
-        fee_rule_version=trace["schedule"]["version"],
+        fee_schedule_id=strawberry.ID(trace["schedule"]["id"]),
+        fee_schedule_version=trace["schedule"]["version"],
     )
 
 

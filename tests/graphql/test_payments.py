@@ -11,7 +11,7 @@ from .market import ERRORS, Caller, Market
 
 AMOUNTS = "gross { minor } tax { minor } net { minor } fee { minor } feeTax { minor } sellerNet { minor }"
 SPLIT = f"""{{
-  currency feeRuleVersion totals {{ {AMOUNTS} }}
+  currency feeScheduleVersion totals {{ {AMOUNTS} }}
   lines {{
     lineId amounts {{ {AMOUNTS} }} feePercentPart {{ minor }} feeFixedPart {{ minor }}
     feeTax {{ rate rule label }} flags
