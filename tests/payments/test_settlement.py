@@ -7,6 +7,8 @@ import pytest
 from tests.market.machine import NO_FEE, Machine
 from tests.market.market import Market
 
+from marketbill.events import inbox
+from marketbill.health.examination import examine
 from marketbill.ids import PaymentId
 from marketbill.payments.settle import ChargeFact, ChargeMismatch, settle
 from marketbill.payouts.statement import Section, statement
@@ -212,6 +214,12 @@ async def test_without_the_promised_rate_nothing_is_settled_until_there_is_one(m
     row = await market.payment(payment)
     assert row.settled_at is None
     assert ("seller:S:pending", "EUR") not in await market.books()
+    await machine.advance(seconds=7200)
+    findings = await examine(machine.services.db)
+    assert {"payment SUCCEEDED 110.00 USD", "event charge.updated"} <= {finding.what for finding in findings}
+    async with machine.services.db.read(market.platform) as scope:
+        [event] = await inbox.troubled(scope)
+    assert "more than 5 days before" in event.error
 
     await fix(market, "1.0900", days_ago=1)
     await machine.advance(days=1)
