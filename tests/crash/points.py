@@ -13,11 +13,13 @@ FILE = Path(__file__).with_name("points.json")
 #: The way that everything takes, whatever it carries: once is enough, in the shortest saga that crosses all of it.
 _SHARED = re.compile(
     r"relay|graphql:|webhook:|webhooks\.(receive|catch_up)|schedule\.|sandbox_clock|jobs\._?prune"
-    r"|worker: .* (prune|catch_up)"
+    r"|worker: .* (prune|catch_up|refresh_rates)"
 )
 _SHARED_IN = "payout"
-#: What a sweep does when it comes before the news that it is there to replace; sometimes it does.
-_BY_CHANCE = re.compile(r"payments\.resolve|\w+\.upkeep|worker: .* (keep_up_\w+|resolve_payments|make_available)")
+#: What a sweep does when it comes before the news that it is there to replace, and rates that no saga needs.
+_BY_CHANCE = re.compile(
+    r"payments\.resolve|\w+\.upkeep|rates\.|worker: .* (keep_up_\w+|resolve_payments|make_available)"
+)
 #: Of sagas that only go on where another ended otherwise: what is new in each.
 _TRANSFER = re.compile(r"interventions\.|payouts\.transfer|provider\.|worker: .* execute_transfers")
 _PAYOUT = re.compile(r"payouts\.upkeep|worker: .* keep_up_payouts")
