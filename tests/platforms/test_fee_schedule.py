@@ -12,8 +12,11 @@ from tests.market.machine import FEE_RULE, Machine
 from marketbill.errors import InvalidInput, LimitExceeded, NotFound
 from marketbill.ids import public_id
 from marketbill.paging import PageRequest
+from marketbill.payouts.fee_report import fee_report
 from marketbill.platforms import fee_schedule
 from marketbill.platforms.fee_schedule import InstantTaken, NotADraft, PublishInPast, Standing
+from marketbill.reconciliation.check import Verdict
+from marketbill.reconciliation.ledger import prove_fees
 
 DOCUMENT: dict[str, Any] = FEE_RULE.document()
 
@@ -147,3 +150,20 @@ async def test_rules_that_cannot_stand_beside_one_another_are_no_draft(machine: 
         with pytest.raises(InvalidInput) as refused:
             await market.fees({"name": "x", "rules": rules})
         assert refused.value.path == ("document", *path.split("."))
+
+
+async def test_fees_of_every_name_and_of_the_buyer_are_in_the_report_and_proven(machine: Machine) -> None:
+    market = await machine.platform()
+    await market.seller("A")
+    service = {"name": "service", "stack": "service", "payer": "BUYER", "account": "service", "fixed": {"EUR": "1.00"}}
+    extra = {"name": "listing", "stack": "listing", "account": "listing", "fixed": {"EUR": "0.20"}}
+    rules = [DOCUMENT["rules"][0], service | {"tax_mode": "EXCLUSIVE"}, extra | {"tax_mode": "EXCLUSIVE"}]
+    await market.fees({"name": "Stacked", "rules": rules})
+    await market.sale(market.line("A", 5000))
+    async with machine.services.db.read(market.platform) as scope:
+        day = timedelta(days=1)
+        report = await fee_report(scope, start=scope.now - day, end=scope.now + day, currency="EUR")
+        checks = await prove_fees(scope)
+    assert {row.seller is None: row.fee for row in report.rows} == {False: 530 + 20, True: 100}
+    assert report.agrees
+    assert {check.verdict for check in checks} == {Verdict.HOLDS}

@@ -1,15 +1,16 @@
 """The operator's fee report: fees by seller and version of the fee schedule, equal to the fee revenue account.
 
-It is read from the postings that touch `revenue:platform-fee` in the period: the seller is the other account of the
-posting, the schedule is what the entry's reason names. Tax on fees comes from the same entries, the sales from the
-charges of the same payments.
+It is read from the postings that touch `revenue:platform-fee`, or one of its names, in the period: the seller is the
+other account of the posting, the schedule is what the entry's reason names. Tax on fees comes from the same entries,
+the sales from the charges of the same payments.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 
 from marketbill.db import ReadScope
 from marketbill.errors import InvalidInput, LimitExceeded
@@ -17,7 +18,6 @@ from marketbill.ids import SellerId
 from marketbill.ledger import chart
 from marketbill.ledger.accounts import accounts_by_refs
 from marketbill.ledger.balances import Cut, balances_at, watermark
-from marketbill.ledger.chart import AccountRef
 
 #: The most rows of one report.
 ROWS_MAX = 10_000
@@ -70,12 +70,12 @@ _ROWS = text(
     with fees as (
       select p.entry_number, p.debit_account_id as payer_id, p.amount
       from posting p
-      where p.platform_id = :platform and p.credit_account_id = :account and p.number <= :as_of and not p.held
+      where p.platform_id = :platform and p.credit_account_id = any(:accounts) and p.number <= :as_of and not p.held
         and p.effective_at >= :start and p.effective_at < :end
       union all
       select p.entry_number, p.credit_account_id, -p.amount
       from posting p
-      where p.platform_id = :platform and p.debit_account_id = :account and p.number <= :as_of and not p.held
+      where p.platform_id = :platform and p.debit_account_id = any(:accounts) and p.number <= :as_of and not p.held
         and p.effective_at >= :start and p.effective_at < :end
     ), paid as (
       select f.entry_number, case a.owner_type when 'seller' then a.owner_id end as seller_id, sum(f.amount) as fee
@@ -137,18 +137,26 @@ _ROWS = text(
     order by 1, 3, 2
     limit :limit
     """
+).bindparams(bindparam("accounts", type_=ARRAY(Uuid)))
+_ACCOUNTS = text(
+    """
+    select id, credits - debits as balance from ledger_account
+    where platform_id = :platform and currency = :currency
+      and (code = 'revenue:platform-fee' or starts_with(code, 'revenue:platform-fee:'))
+    order by code
+    """
 )
-# What is exchanged stands between the account and the open position, and nothing else does.
+# What is exchanged stands between the accounts and the open position, and nothing else does.
 _EXCHANGED = text(
     """
-    select coalesce(sum(case when p.credit_account_id = :account then p.amount else -p.amount end), 0) as amount
+    select coalesce(sum(case when p.credit_account_id = any(:accounts) then p.amount else -p.amount end), 0) as amount
     from posting p
     where p.platform_id = :platform and p.number <= :as_of and not p.held
       and p.effective_at >= :start and p.effective_at < :end
-      and (p.debit_account_id = :position and p.credit_account_id = :account
-           or p.debit_account_id = :account and p.credit_account_id = :position)
+      and (p.debit_account_id = :position and p.credit_account_id = any(:accounts)
+           or p.debit_account_id = any(:accounts) and p.credit_account_id = :position)
     """
-)
+).bindparams(bindparam("accounts", type_=ARRAY(Uuid)))
 
 
 async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, currency: str) -> FeeReport:
@@ -158,33 +166,42 @@ async def fee_report(scope: ReadScope, *, start: datetime, end: datetime, curren
     """
     if not start < end:
         raise InvalidInput("A period ends after it starts.", path=("period",), constraint="from < until")
-    ref = chart.platform_fee(currency)
-    account = (await accounts_by_refs(scope, [ref])).get(ref)
-    if account is None:
+    accounts = list(await fee_accounts(scope, currency))
+    if not accounts:
         return FeeReport(currency=currency, start=start, end=end, rows=(), revenue=0)
     as_of = await watermark(scope)
-    rows = await _rows(scope, account.id, start=start, end=end, as_of=as_of)
-    opening = await balances_at(scope, [account.id], Cut.before(start), known=as_of)
-    closing = await balances_at(scope, [account.id], Cut.before(end), known=as_of)
-    moved = await exchanged(scope, ref, start=start, end=end, as_of=as_of)
-    revenue = closing[account.id] - opening[account.id] - moved
+    rows = await _rows(scope, accounts, start=start, end=end, as_of=as_of)
+    opening = await balances_at(scope, accounts, Cut.before(start), known=as_of)
+    closing = await balances_at(scope, accounts, Cut.before(end), known=as_of)
+    moved = await exchanged(scope, accounts, currency, start=start, end=end, as_of=as_of)
+    revenue = sum(closing.values()) - sum(opening.values()) - moved
     return FeeReport(currency=currency, start=start, end=end, rows=rows, revenue=revenue)
 
 
-async def exchanged(scope: ReadScope, ref: AccountRef, *, start: datetime, end: datetime, as_of: int) -> int:
-    """What came into an account in [start, end) because the provider settled another currency, less what went out."""
-    position = chart.account(chart.FX_POSITION, ref.currency)
-    found = await accounts_by_refs(scope, [ref, position])
-    if ref not in found or position not in found:
+async def fee_accounts(scope: ReadScope, currency: str) -> dict[UUID, int]:
+    """The accounts of the platform's own fees, those with a name of their own too, and their balances now."""
+    rows = await scope.rows(_ACCOUNTS, {"platform": scope.platform, "currency": currency})
+    return {row.id: row.balance for row in rows}
+
+
+async def exchanged(
+    scope: ReadScope, accounts: Sequence[UUID], currency: str, *, start: datetime, end: datetime, as_of: int
+) -> int:
+    """What came into accounts in [start, end) because the provider settled another currency, less what went out."""
+    ref = chart.account(chart.FX_POSITION, currency)
+    position = (await accounts_by_refs(scope, [ref])).get(ref)
+    if position is None or not accounts:
         return 0
-    values = {"platform": scope.platform, "account": found[ref].id, "position": found[position].id}
+    values = {"platform": scope.platform, "accounts": list(accounts), "position": position.id}
     return int(await scope.scalar(_EXCHANGED, {**values, "start": start, "end": end, "as_of": as_of}))
 
 
-async def _rows(scope: ReadScope, account: UUID, *, start: datetime, end: datetime, as_of: int) -> tuple[FeeRow, ...]:
+async def _rows(
+    scope: ReadScope, accounts: Sequence[UUID], *, start: datetime, end: datetime, as_of: int
+) -> tuple[FeeRow, ...]:
     values = {
         "platform": scope.platform,
-        "account": account,
+        "accounts": list(accounts),
         "start": start,
         "end": end,
         "as_of": as_of,

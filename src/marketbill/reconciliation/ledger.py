@@ -12,7 +12,7 @@ from marketbill.ledger.audit.history import Progress, Read
 from marketbill.ledger.balances import watermark
 from marketbill.ledger.model import ledger_account
 from marketbill.ledger.trial_balance import trial_balance
-from marketbill.payouts.fee_report import exchanged, fee_report
+from marketbill.payouts.fee_report import exchanged, fee_accounts, fee_report
 from marketbill.payouts.statement import statement
 from marketbill.reconciliation.check import Check, Verdict, broken, compared, holds
 
@@ -43,7 +43,7 @@ _POSITIONS = text(
 )
 _FEES = text(
     """
-    select currency, sum(fee) as fee from payment
+    select currency, sum(fee + buyer_fee) as fee from payment
     where platform_id = :platform and booked_at is not null group by currency order by currency
     """
 )
@@ -123,9 +123,11 @@ async def prove_fees(scope: ReadScope) -> list[Check]:
     checks: list[Check] = []
     for row in await scope.rows(_FEES, {"platform": scope.platform}):
         ref = chart.platform_fee(row.currency)
-        found = (await accounts.accounts_by_refs(scope, [ref])).get(ref)
-        moved = await exchanged(scope, ref, start=_BEGINNING, end=end, as_of=await watermark(scope))
-        revenue = found.balance - moved if found else 0
+        held = await fee_accounts(scope, row.currency)
+        moved = await exchanged(
+            scope, list(held), row.currency, start=_BEGINNING, end=end, as_of=await watermark(scope)
+        )
+        revenue = sum(held.values()) - moved
         checks.append(
             compared("fees of payments", ref.code, expected=int(row.fee), found=revenue, currency=row.currency)
         )
