@@ -8,6 +8,7 @@ from pathlib import Path
 from marketbill.rates import refresh
 
 from .market import Market
+from .test_payments import basket
 
 QUERY = (Path(__file__).resolve().parents[2] / "graphql/operations/exchangeRate.graphql").read_text()
 
@@ -52,3 +53,33 @@ async def test_the_sellers_rate_is_a_policy_of_the_platform(market: Market) -> N
     refused = await market.operator.send("platformUpdate", fields, sellerRate="MARKUP")
     assert refused["errors"][0]["path"] == ["sellerRateMarkup"]
     assert "needs a markup above 0" in refused["errors"][0]["message"]
+
+
+async def test_a_payment_tells_what_the_provider_made_of_it_and_by_which_rate(market: Market) -> None:
+    made = market.sandbox.call("platforms", {"country": "NL", "default_currency": "eur", "settle": "default"})
+    market.sandbox.call("exchange_rates", {"base": "usd", "rates": {"eur": "0.9"}})
+    await market.operator.do("providerConnect", "provider { account }", secretKey=made["secret_key"])
+    free = {"name": "Free", "rules": [{"name": "none", "percent": "0", "base": "GROSS", "tax_mode": "EXCLUSIVE"}]}
+    drafted = await market.operator.do("feeScheduleDraft", "feeSchedule { id }", document=free)
+    await market.operator.do("feeSchedulePublish", "feeSchedule { id }", id=drafted["feeSchedule"]["id"])
+    anna = await market.onboarded("Anna")
+    paid = await market.operator.do(
+        "paymentCreate",
+        "payment { id settled { minor } }",
+        **basket(anna, currency="USD", prices=(11000,)),
+        paymentMethodToken="pm_card_visa",
+    )
+    fields = "settled { decimal currency } providerFee { currency } settlementRate { base quote decimal source }"
+    query = f"query($i: ID!) {{ payment(by: {{id: $i}}) {{ gross {{ currency }} {fields} }} }}"
+
+    async def told() -> bool:
+        return (await market.operator.ask(query, i=paid["payment"]["id"]))["payment"]["settled"] is not None
+
+    await market.until(told)
+    payment = (await market.operator.ask(query, i=paid["payment"]["id"]))["payment"]
+    assert payment["gross"] == {"currency": "USD"}
+    assert payment["settled"] == {"decimal": "99.00", "currency": "EUR"}
+    assert payment["providerFee"] == {"currency": "EUR"}
+    rate = payment["settlementRate"]
+    assert (rate["base"], rate["quote"], rate["decimal"]) == ("USD", "EUR", "0.9")
+    assert rate["source"].startswith("stripe:txn_")
