@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.market.fixtures import WORKED_LINES, worked_sellers
+from tests.market.machine import Machine
 from tests.market.market import Market
 
 from marketbill.actor import Actor, Role
@@ -134,6 +135,27 @@ async def test_a_seller_sees_his_own_and_nothing_of_the_others(market: Market) -
     with pytest.raises(Forbidden):
         buyer = Actor(Role.BUYER, "buy", market.platform, buyer=BuyerId(new_id()))
         await explained(market, public_id("payment", payment), actor=buyer)
+
+
+async def test_a_sale_settled_in_another_currency_names_the_rate_and_who_told_it(machine: Machine) -> None:
+    market = await machine.platform(connected=False)
+    await machine.control("exchange_rates", {"base": "usd", "rates": {"eur": "0.9"}})
+    await market.connect(settle="default")
+    await market.seller("S")
+    payment = await market.sale(market.line("S", 11_000, currency="USD"))
+    await machine.advance(days=9)
+
+    tree = await explained(market, public_id("payment", payment))
+    settled = labelled(tree, "settled by the provider")
+    assert (tree.amount, tree.currency) == (11_000, "USD")
+    assert (settled.amount, settled.currency) == (9_900, "EUR")
+    assert (settled.note or "").startswith("1 USD = 9/10 EUR, of ")
+    assert (settled.source or "").startswith("stripe:txn_")
+
+    release = await explained(market, (await entry_ids(market, payment))["release"])
+    earned = labelled(release, "earned, before the provider converted it")
+    assert release.children[0].currency == "EUR"
+    assert (earned.currency, earned.amount) == ("USD", labelled(tree, "left for the seller").amount)
 
 
 @pytest.mark.parametrize("kind", ["payment", "journal entry", "posting"])

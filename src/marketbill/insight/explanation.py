@@ -6,6 +6,7 @@ it; a seller sees his own lines, and of the journal what moved on his own accoun
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -117,6 +118,8 @@ async def _explain_payment(scope: Scope, actor: Actor, id: str) -> Node:
         children.append(
             Node(label, told["seller_net"], row.currency, reference=seller_id, note=note, children=tuple(nodes))
         )
+    if actor.seller is None:
+        children += _rate_nodes(row)
     booked = [_entry_node(books, entry) for entry in books.entries]
     if booked:
         children.append(Node("in the books", children=tuple(booked)))
@@ -131,6 +134,26 @@ async def _explain_payment(scope: Scope, actor: Actor, id: str) -> Node:
         note=f"{row.status.lower()}, created {row.created_at:%Y-%m-%d %H:%M} UTC",
         children=tuple(children),
     )
+
+
+def _rate_nodes(row: Row[Any]) -> list[Node]:
+    """The rates of exchange that the sale was decided or settled by, each with who told it and when."""
+    nodes: list[Node] = []
+    for base, quote, numerator, denominator, source, at in row.trace.get("inputs", {}).get("rates", ()):
+        words = _rate_words(base, quote, numerator, denominator, at)
+        nodes.append(Node("rate that the tax was decided by", source=source, note=words))
+    if row.settlement_rate is not None:
+        told = dict(row.settlement_rate)
+        words = _rate_words(*(told.pop(name) for name in ("base", "quote", "numerator", "denominator", "at")))
+        source, amount, currency = told.pop("source"), row.settlement_gross, row.settlement_currency
+        evidence = {name: str(value) for name, value in told.items()}
+        label = "settled by the provider"
+        nodes.append(Node(label, amount, currency, source=source, note=words, evidence=evidence))
+    return nodes
+
+
+def _rate_words(base: str, quote: str, numerator: int, denominator: int, at: str) -> str:
+    return f"1 {base} = {Fraction(numerator, denominator)} {quote}, of {at[:10]}"
 
 
 async def _explain_entry(
@@ -165,7 +188,7 @@ class _Sale:
     trace: Mapping[str, Any]
     parts: Mapping[Leg, Sequence[Part]]
     lines: Mapping[str, Mapping[str, Any]]
-    row: Row[Any]
+    rates: Sequence[Node]
 
 
 async def _sale_of(scope: Scope, actor: Actor, entry: RecordedEntry) -> _Sale | None:
@@ -181,7 +204,8 @@ async def _sale_of(scope: Scope, actor: Actor, entry: RecordedEntry) -> _Sale | 
     except NotFound:
         return None
     parts = parts_of_sale(row.trace, tax_country=row.tax_country)
-    return _Sale(row.trace, parts, {line["line_id"]: line for line in row.trace["lines"]}, row)
+    lines = {line["line_id"]: line for line in row.trace["lines"]}
+    return _Sale(row.trace, parts, lines, _rate_nodes(row) if actor.seller is None else ())
 
 
 async def _books(scope: Scope, actor: Actor, found: Sequence[RecordedEntry]) -> _Books:
@@ -239,7 +263,12 @@ def _posting_node(
     seller = next((books.accounts[id].seller for id in (posting.debit_account_id, posting.credit_account_id)
                    if books.accounts[id].seller is not None), None)  # fmt: skip
     if leg.kind in ("release", "transfer") and seller is not None:
-        return replace(node, children=_earned(sale, public_id("seller", seller)))
+        earned = _earned(sale, public_id("seller", seller))
+        if posting.currency != sale.trace["currency"]:
+            total = sum(one.amount or 0 for one in earned)
+            label = "earned, before the provider converted it"
+            earned = (Node(label, total, sale.trace["currency"], children=earned), *sale.rates)
+        return replace(node, children=earned)
     return node
 
 

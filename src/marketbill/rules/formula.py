@@ -47,8 +47,12 @@ class Shape:
     places: tuple[str | int | Fraction, ...]
 
 
+@lru_cache(maxsize=2048)
 def read(text: str) -> Formula:
-    """The formula of a text, and its exact value. Raises `FormulaUnreadable`, also for a division by zero."""
+    """The formula of a text, and its exact value. Raises `FormulaUnreadable`, also for a division by zero.
+
+    The last ones are remembered: a shop asks the same few prices, and every amount is named in several formulas.
+    """
     if len(text) > LENGTH_MAX:
         raise FormulaUnreadable(text, f"it has more than {LENGTH_MAX} characters")
     reader = _Reader(text, _words(text))
