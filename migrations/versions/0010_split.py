@@ -50,9 +50,13 @@ alter table payment_share add column received bigint not null default 0;
 alter table payment_share add column passed_on bigint not null default 0;
 alter table payment_share add column legs jsonb not null default '{}';
 alter table payment_share add column settled_net bigint;
+alter table payment no force row level security;
+alter table payment_share no force row level security;
 update payment_share s set legs = jsonb_build_object('fees', case when s.fee > 0 then jsonb_build_object('', s.fee)
     else '{}' end, 'fee_tax', case when s.fee_tax > 0 then jsonb_build_object(p.tax_country, s.fee_tax) else '{}' end)
   from payment p where p.platform_id = s.platform_id and p.id = s.payment_id;
+alter table payment force row level security;
+alter table payment_share force row level security;
 -- squawk-ignore ban-drop-constraint
 alter table payment_share drop constraint payment_share_check;
 alter table payment_share add constraint payment_share_parts_check check (gross + received
