@@ -124,6 +124,27 @@ async def test_an_exception_goes_before_the_rest(shop: Market, ran: Run, machine
     assert (await ran("exception", seller_id(shop, "A"), "--percent", "400", "--until", "2099-03-01")).code == 1
 
 
+async def test_an_exception_goes_before_a_rule_with_more_conditions(shop: Market, ran: Run, tmp_path: Path) -> None:
+    file, seller = tmp_path / "fees.yaml", seller_id(shop, "A")
+    file.write_text(
+        FEES
+        + f"""\
+  - name: the seller's dearer sales
+    when: {{sellers: [{seller}], currencies: [EUR]}}
+    percent: 12
+    base: GROSS
+    tax_mode: EXCLUSIVE
+"""
+    )
+    for words in (("draft", file), ("exception", seller, "--percent", "4", "--until", "2099-03-01")):
+        drafted = await ran(*words)
+        assert drafted.code == 0, drafted.err
+        id = next(word for word in drafted.out.split() if word.startswith("fee_"))
+        assert (await ran("publish", id)).code == 0
+    sale = await shop.payment(await shop.sale(shop.line("A", 5000)))
+    assert sale.fee == 230, "4 % and 0.30"
+
+
 async def test_history_under_a_draft(shop: Market, ran: Run, tmp_path: Path) -> None:
     live = await ran("simulate", "--live")
     assert live.code == 0, live.err

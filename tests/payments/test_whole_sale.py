@@ -106,6 +106,19 @@ async def test_a_sellers_part_of_the_providers_fee_is_made_exact_when_it_is_know
     await shop.prove()
 
 
+async def test_a_part_of_the_providers_fee_that_was_estimated_at_nothing_is_borne_all_the_same(shop: Market) -> None:
+    await shop.fees(
+        schedule({"name": "cards", "stack": "cards", "kind": "PROCESSOR", "percent": "0", "base": "GROSS",
+                  "actual_share": "50"})
+    )  # fmt: skip
+    payment = await shop.sale(shop.line("A", 10_000), card=AT_ONCE)
+
+    row = await shop.payment(payment)
+    assert (row.provider_fee, row.processor_fee, row.seller_net) == (175, 88, 10_000 - 1000 - 210 - 88)
+    assert dict(await shop.journal(payment))["processor-fee"] == [("seller:A:pending", "expenses:psp-fee", 88)]
+    await shop.prove()
+
+
 async def test_nobody_gets_a_part_of_his_own_line(shop: Market) -> None:
     courier = {"name": "courier", "stack": "courier", "kind": "PART", "recipient": shop.seller_id("Courier"),
                "fixed": {"EUR": "4.00"}}  # fmt: skip

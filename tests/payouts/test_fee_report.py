@@ -36,6 +36,21 @@ async def test_the_worked_sale(db: Database, platform: PlatformId) -> None:
     assert (before.rows, before.revenue, dollars.rows, dollars.revenue) == ((), 0, (), 0)
 
 
+async def test_fees_of_before_schedules_name_their_rule(db: Database, platform: PlatformId) -> None:
+    seller, payment = SellerId(new_id()), Source("payment", new_id())
+    postings = (Posting(chart.seller_pending(seller, EUR), chart.platform_fee(EUR), 100),)
+    charge = (Posting(chart.psp_pending(EUR), chart.seller_pending(seller, EUR), 1000),)
+    entries = [
+        JournalEntry("charge:old", "charge", payment, charge, START, "", {}),
+        JournalEntry("split:old", "split", payment, postings, START, "", {"fee_rule": RULE, "fee_rule_version": 2}),
+    ]
+    async with db.write(platform) as scope:
+        await post_all(scope, entries)
+    async with db.read(platform) as scope:
+        report = await fee_report(scope, start=START, end=START + DAY, currency=EUR)
+    assert report.rows == (FeeRow(seller, RULE, 2, sales=1, gross=1000, fee=100, fee_tax=0),)
+
+
 async def test_a_period_runs_forward(db: Database, platform: PlatformId) -> None:
     async with db.read(platform) as scope:
         with pytest.raises(InvalidInput):

@@ -76,6 +76,18 @@ async def test_pairs_without_a_rate_are_refused_by_name(db: Database, platform: 
         assert (await store.rates_on(scope, FRIDAY, [])).by_pair == {}
 
 
+async def test_what_is_known_of_several_pairs_leaves_out_the_rest(db: Database, platform: PlatformId) -> None:
+    await keep(db, fixed(date(2026, 10, 20), RON="5") + fixed(FRIDAY, USD="1.25", JPY="160"))
+
+    async with db.read(platform) as scope:
+        pairs = [("EUR", "USD"), ("USD", "JPY"), ("EUR", "RON"), ("EUR", "AED")]
+        known = await store.rates_known(scope, FRIDAY, pairs)
+    assert {pair: rate.fraction for pair, rate in known.by_pair.items()} == {
+        ("EUR", "USD"): "5/4",
+        ("USD", "JPY"): "128",
+    }, "one is too old, one is missing"
+
+
 async def test_no_platform_can_write_rates_and_nobody_changes_one(db: Database, platform: PlatformId) -> None:
     async with db.read(platform) as scope:
         rights = await scope.fetch(

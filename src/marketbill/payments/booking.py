@@ -48,10 +48,12 @@ def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
         for share in shares
         for ref, amount in _leaving(share.legs, currency)
     ]
+    # A payment from before schedules had versions names a fee rule, which has become the schedule of that version.
+    schedule = payment.trace.get("schedule") or payment.trace["fee_rule"]
     reason = {
         "reference": payment.reference,
         "fee_schedule": public_id("fee schedule", payment.fee_schedule_id),
-        "fee_schedule_version": payment.trace["schedule"]["version"],
+        "fee_schedule_version": schedule["version"],
     }
     return _entry(payment, "split", postings, at, "Platform fee", reason) if postings else None
 

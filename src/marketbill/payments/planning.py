@@ -1,7 +1,6 @@
 """From an order to its split: the terms in force are read, the rest is pure. One path for preview and sale."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,11 +20,11 @@ from marketbill.platforms.model import provider_credential
 from marketbill.platforms.tax_rates import table_for
 from marketbill.prepared import prepared
 from marketbill.provider.stripe.units import to_stripe_charge
-from marketbill.rates.store import rates_on
+from marketbill.rates.store import rates_known
 from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
 from marketbill.rules.fees.schedule import Schedule
 from marketbill.rules.fees.terms import FeeTerms
-from marketbill.rules.fx import NO_RATES, ExchangeRate, RateMissing, Rates, RateTooOld
+from marketbill.rules.fx import NO_RATES, Rates
 from marketbill.rules.plan import SplitPlan
 from marketbill.rules.split import split
 from marketbill.rules.tax.parties import BuyerTax
@@ -128,11 +127,8 @@ async def _rates(scope: Scope, order: Order) -> Rates:
     left out: an order that needs it is refused by name, one that does not is not held up."""
     if not _is_decided_by_tables(order):
         return NO_RATES
-    found: list[ExchangeRate] = []
-    for bound in _BOUND_CURRENCIES - {order.currency}:
-        with suppress(RateMissing, RateTooOld):
-            found += (await rates_on(scope, scope.now.date(), [(order.currency, bound)])).by_pair.values()
-    return Rates.of(found)
+    bounds = sorted(_BOUND_CURRENCIES - {order.currency})
+    return await rates_known(scope, scope.now.date(), [(order.currency, bound) for bound in bounds])
 
 
 def _is_decided_by_tables(order: Order) -> bool:

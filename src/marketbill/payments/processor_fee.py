@@ -55,6 +55,11 @@ def corrections(payment: Row[Any], shares: Sequence[Row[Any]], schedule: Schedul
 
 
 async def schedules_of(scope: Scope, payments: Iterable[Row[Any]]) -> dict[UUID, Schedule]:
-    """The schedules, by id, of those of these payments whose sellers bear a part of the provider's fee."""
-    ids = {payment.fee_schedule_id for payment in payments if payment.processor_fee}
+    """The schedules, by id, of those of these payments whose sellers bear a part of the provider's fee, which may have
+    been estimated at nothing, and that are not settled yet."""
+    ids = {one.fee_schedule_id for one in payments if one.settled_at is None and _is_borne(one.trace)}
     return {id: schedule_of(await load(scope, id)) for id in ids}
+
+
+def _is_borne(trace: Mapping[str, Any]) -> bool:
+    return any(fee["kind"] == FeeKind.PROCESSOR for line in trace["lines"] for fee in line.get("fees", ()))

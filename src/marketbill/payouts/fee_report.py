@@ -85,8 +85,9 @@ _ROWS = text(
     ), booked as materialized (
       select e.number, e.source_id, e.kind = 'split' and not exists (
                select from journal_entry r where r.platform_id = :platform and r.reverses = e.id) as is_sale,
-             e.reason ->> 'fee_schedule' as fee_schedule,
-             cast(e.reason ->> 'fee_schedule_version' as integer) as fee_schedule_version,
+             coalesce(e.reason ->> 'fee_schedule', e.reason ->> 'fee_rule') as fee_schedule,
+             cast(coalesce(e.reason ->> 'fee_schedule_version', e.reason ->> 'fee_rule_version') as integer)
+               as fee_schedule_version,
              e.first_posting, e.first_posting + e.posting_count - 1 as last_posting
       from (select distinct entry_number from fees) as f
       cross join lateral (

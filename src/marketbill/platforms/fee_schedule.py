@@ -313,9 +313,8 @@ def with_exception(row: Row[Any], *, seller: str, percent: str, until: str, stac
         "percent": percent,
         "holds_until": until,
     }
-    positions = [rule["position"] for rule in own if "position" in rule]
-    if positions:
-        made["position"] = min(positions) - 1
+    # Without a position a rule that looks at more dimensions would go before it.
+    made["position"] = min((rule["position"] for rule in own if "position" in rule), default=1) - 1
     rules.insert(rules.index(usual), made)
     return document
 

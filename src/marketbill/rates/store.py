@@ -5,6 +5,7 @@ A day without a rate takes the last one published before it, with that one's own
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from itertools import islice
 
@@ -81,17 +82,33 @@ async def rates_on(
     euro, and its source says so. Raises RateMissing for a pair without any, RateTooOld for one whose last rate is more
     than `days_max` days older than `on`, BadRate and UnknownCurrency for pairs that can have none.
     """
+    published = await _published(scope, on, pairs)
+    return Rates.of([_between(base, quote, published, on, days_max) for base, quote in pairs])
+
+
+async def rates_known(scope: Scope | SystemScope, on: date, pairs: Sequence[tuple[str, str]]) -> Rates:
+    """The same in one statement for whoever may not need them all: without those that `rates_on` finds missing or too
+    old."""
+    published = await _published(scope, on, pairs)
+    found: list[ExchangeRate] = []
+    for base, quote in pairs:
+        with suppress(RateMissing, RateTooOld):
+            found.append(_between(base, quote, published, on, DAYS_MAX))
+    return Rates.of(found)
+
+
+async def _published(scope: Scope | SystemScope, on: date, pairs: Sequence[tuple[str, str]]) -> dict[str, ExchangeRate]:
+    """The last rates from the euro, on or before a day, of the currencies of these pairs."""
     quotes = sorted({currency for pair in pairs for currency in pair} - {BASE})
     values = {"source": SOURCE, "base": BASE, "quotes": quotes, "on": on}
     rows = await scope.connection.execute(_LAST, values)
     # A fixing has a day and no hour.
-    published = {
+    return {
         row.quote: ExchangeRate(
             BASE, row.quote, row.numerator, row.denominator, SOURCE, datetime.combine(row.fixed_on, time(), UTC)
         )
         for row in rows
     }
-    return Rates.of([_between(base, quote, published, on, days_max) for base, quote in pairs])
 
 
 def _between(base: str, quote: str, published: dict[str, ExchangeRate], on: date, days_max: int) -> ExchangeRate:
