@@ -32,12 +32,13 @@ class ExchangeRate:
 def exchange_rate_of(kept: Mapping[str, Any]) -> ExchangeRate:
     """A rate that is kept with a payment."""
     at = datetime.fromisoformat(kept["at"])
-    return _told(
+    return told(
         fx.ExchangeRate(kept["base"], kept["quote"], kept["numerator"], kept["denominator"], kept["source"], at)
     )
 
 
-def _told(rate: fx.ExchangeRate) -> ExchangeRate:
+def told(rate: fx.ExchangeRate) -> ExchangeRate:
+    """A rate as the schema tells it."""
     return ExchangeRate(
         base=CurrencyCode(rate.base),
         quote=CurrencyCode(rate.quote),
@@ -58,4 +59,4 @@ class ExchangeRateQueries:
         There is none when that is more than five days earlier.
         """
         rates = await info.context.read(lambda scope: rates_on(scope, on, [(base, quote)]))
-        return _told(rates.rate(base, quote))
+        return told(rates.rate(base, quote))

@@ -9,16 +9,14 @@ import strawberry
 from marketbill.insight import oss_return, tax_report
 from marketbill.insight.oss_return import SalesListRow
 from marketbill.payments.model import TaxKind
-from marketbill.rules import fx
 from marketbill.rules.tax import oss
 from marketbill.rules.tax.line_tax import Liable
 from marketbill.rules.tax.oss import EURO, Quarter, SupplyType
-from marketbill_graphql import declare
+from marketbill_graphql import declare, exchange_rates
 from marketbill_graphql.access import PLATFORM_READERS
 from marketbill_graphql.context import Info
 from marketbill_graphql.exchange_rates import ExchangeRate
 from marketbill_graphql.money import Money, amount
-from marketbill_graphql.scalars import BigInt, CurrencyCode
 from marketbill_graphql.sellers import Seller, load_seller
 from marketbill_graphql.statements import PeriodInput
 
@@ -231,19 +229,8 @@ def _return(told: oss.OssReturn, listed: list[SalesListRow]) -> OssReturn:
 
 
 def _part(part: oss.OssPart) -> OssPart:
-    rate = part.rate
     return OssPart(
         base=amount(part.base, part.currency),
         tax=amount(part.tax, part.currency),
-        rate=None
-        if rate is None
-        else ExchangeRate(
-            base=CurrencyCode(rate.base),
-            quote=CurrencyCode(rate.quote),
-            numerator=BigInt(rate.numerator),
-            denominator=BigInt(rate.denominator),
-            decimal=fx.decimal_of(rate),
-            source=rate.source,
-            fixed_on=rate.at.date(),
-        ),
+        rate=None if part.rate is None else exchange_rates.told(part.rate),
     )

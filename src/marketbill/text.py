@@ -1,7 +1,10 @@
 """Text that comes in from outside, or goes out: what no column can hold is refused, what a cell would run is quoted."""
 
+import csv
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from marketbill.errors import InvalidInput, Path
 
@@ -42,6 +45,13 @@ def check_usable(text: str | None, *, path: Path) -> None:
 def safe_cell(text: str) -> str:
     """Text that no spreadsheet executes: an apostrophe is put before what would start a formula (CWE-1236)."""
     return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+
+
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as CSV (RFC 4180). What people wrote goes through `safe_cell` first."""
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
 
 
 def checked_reason(given: str, *, path: Path = ("reason",)) -> str:

@@ -3,20 +3,18 @@
 Amounts are exact decimals of their currency; a difference that nothing explains has a row of its own.
 """
 
-import csv
-import io
 from collections.abc import Iterable
 
 from marketbill.insight.tax_report import TaxReport
 from marketbill.money import decimal_text
-from marketbill.text import safe_cell
+from marketbill.text import csv_text, safe_cell
 
 HEADER = ("kind", "jurisdiction", "liable", "category", "rate", "currency", "base", "tax", "lines", "account")
 
 
 def tax_report_csv(report: TaxReport) -> str:
     """The whole file, with its header (RFC 4180)."""
-    return _text([HEADER, *_rows(report), *_accounts(report)])
+    return csv_text([HEADER, *_rows(report), *_accounts(report)])
 
 
 def _rows(report: TaxReport) -> Iterable[tuple[str, ...]]:
@@ -42,9 +40,3 @@ def _accounts(report: TaxReport) -> Iterable[tuple[str, ...]]:
             if amount or kind == "ACCOUNT":
                 told = decimal_text(amount, account.currency)
                 yield (kind, "", "", "", "", account.currency, "", told, "", account.code)
-
-
-def _text(rows: Iterable[Iterable[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()

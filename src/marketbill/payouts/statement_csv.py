@@ -3,8 +3,6 @@
 Amounts are exact decimals of the currency; times are RFC 3339 in UTC.
 """
 
-import csv
-import io
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -16,7 +14,7 @@ from marketbill.ids import SellerId, public_id
 from marketbill.ledger.accounts import SellerPosition
 from marketbill.money import decimal_text
 from marketbill.payouts.statement import LINES_MAX, Line, lines_after, statement
-from marketbill.text import safe_cell
+from marketbill.text import csv_text, safe_cell
 
 #: The most lines of one file.
 FILE_LINES_MAX = 100_000
@@ -56,7 +54,7 @@ async def statement_csv(
             f"The period has {page.line_count} lines, a file at most {FILE_LINES_MAX}: ask for a shorter period.",
             path=("period",),
         )
-    yield _text([HEADER, _balance_row("OPENING", page.opening, start)])
+    yield csv_text([HEADER, _balance_row("OPENING", page.opening, start)])
     yield to_csv(page.lines, currency)
     lines, more = page.lines, page.more
     while more:
@@ -65,12 +63,12 @@ async def statement_csv(
                 scope, lines[-1].place, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX
             )
         yield to_csv(lines, currency)
-    yield _text([_balance_row("CLOSING", page.closing, end)])
+    yield csv_text([_balance_row("CLOSING", page.closing, end)])
 
 
 def to_csv(lines: Iterable[Line], currency: str) -> str:
     """The rows of these lines, without a header."""
-    return _text(
+    return csv_text(
         (
             rfc3339(line.effective_at),
             line.section,
@@ -91,9 +89,3 @@ def to_csv(lines: Iterable[Line], currency: str) -> str:
 def _balance_row(name: str, position: SellerPosition, at: datetime) -> tuple[str, ...]:
     balance = decimal_text(position.total, position.currency)
     return (rfc3339(at), name, "", "", "", position.currency, "", "", "", "", balance)
-
-
-def _text(rows: Iterable[Iterable[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()
