@@ -38,3 +38,16 @@ async def test_the_platforms_registrations_decide_new_sales(market: Market) -> N
 
     assert (before.gross, before.tax, before.deemed_tax) == (10000, 0, 0)
     assert (after.gross, after.tax, after.deemed_tax) == (10725, 725, 725)
+
+
+async def test_what_india_collects_at_source_is_booked(market: Market) -> None:
+    """1,000.00 INR without tax, 18 % on top, and 0.5 % of the net kept back from the seller."""
+    rule = {"name": "commission", "percent": "10", "base": "GROSS", "tax_mode": "EXCLUSIVE"}
+    await market.fees({"name": "India", "rules": [rule]})
+    await market.seller("I", country="IN", vat_number="27AAPFU0939F1ZV", onboard=None)
+    line = market.line("I", 100000, currency="INR", tax_rate=None, tax_category="standard", tax_inclusive=False)
+    paid = (await market.pay(market.draft(line, buyer=BuyerPlace("IN", "IN-MH"), currency="INR"))).payment
+    assert (paid.gross, paid.tax, paid.withheld) == (118000, 18000, 500)
+    await market.machine.quiet()
+    books = await market.books()
+    assert (books["tax:withheld:in-tcs", "INR"], books["revenue:platform-fee", "INR"]) == (500, 11800)

@@ -172,7 +172,7 @@ def test_an_estimate_says_so_on_the_invoice_and_in_the_evidence() -> None:
 )
 def test_india_has_the_platform_withhold_from_taxed_sales(day: str, rate: str) -> None:
     tax = decided(seller="IN#", buyer="IN", price="net 1000.00 INR", platform="IN@IN", day=day)
-    assert [(held.scheme, held.rate) for held in tax.withheld] == [("IN-TCS", Decimal(rate))]
+    assert [(held.scheme, held.rate) for held in tax.withheld] == [("in-tcs", Decimal(rate))]
     assert tax.withheld[0].rule == tax.rule
     ride = decided(
         seller="IN#", buyer="IN", category="reduced:passenger-transport", price="net 1000.00 INR", platform="IN@IN"
@@ -283,7 +283,7 @@ PRACTICE = {"country": "*", "rounding": "LINE", "tax_point": "PAYMENT", "source"
         ("id", ""), ("source", ""), ("label", ""), ("valid_from", ""), ("valid_from", "July"), ("valid_to", "x"),
         ("valid_to", "2021-07-01"), ("kind", "GODS"), ("seller", "HERE+"), ("buyer", "CONSUMER|"), ("liable", "NOONE"),
         ("rate", "ZERO"), ("rate", "HIGH"), ("value_max", "150"), ("value_max", "-1"), ("currency", "EUR"),
-        ("price", "NET"), ("withheld", "IN-TCS"), ("withheld", "IN-TCS:101"),
+        ("price", "NET"), ("withheld", "in-tcs"), ("withheld", "in-tcs:101"), ("withheld", "IN-TCS:1"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_used_is_refused_by_its_id_and_field(field: str, value: str) -> None:

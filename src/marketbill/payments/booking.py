@@ -1,6 +1,8 @@
 """The journal entries of a sale, pure: from a payment and its shares to postings (J1 to J5 of the worked journal)."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +13,7 @@ from marketbill.ids import SellerId, parse_id, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.chart import AccountRef
 from marketbill.ledger.journal import JournalEntry, Posting, Source
+from marketbill.rules.plan import SplitPlan
 
 Rows = Sequence[Row[Any]]
 
@@ -56,6 +59,12 @@ def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
         "fee_schedule_version": schedule["version"],
     }
     return _entry(payment, "split", postings, at, "Platform fee", reason) if postings else None
+
+
+def check(plan: SplitPlan) -> None:
+    """Raises UnknownAccount for a sale with an amount that the books have no account for: before its buyer pays it."""
+    for legs in (*(share.legs for share in plan.sellers), plan.buyer_legs):
+        deque(_leaving(asdict(legs), plan.currency), maxlen=0)
 
 
 def _leaving(legs: Mapping[str, Any], currency: str) -> Iterator[tuple[AccountRef, int]]:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, select
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput, NotFound, StateConflict
 from marketbill.ids import parse_id, public_id
-from marketbill.payments import volumes
+from marketbill.payments import booking, volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
@@ -111,6 +111,7 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
     )
     await _check_recipients(scope, plan, by_name)
     _check_chargeable(plan)
+    booking.check(plan)
     return PlannedOrder(order, plan, tuple(ids), terms)
 
 

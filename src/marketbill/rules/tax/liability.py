@@ -5,6 +5,7 @@ table reads like the law it came from: `HERE+SMALL` is a seller established at t
 `REGISTERED|HERE` one or the other, `!NUMBER` one who has shown no VAT number. An empty cell asks for nothing.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -31,6 +32,8 @@ TOKENS: Mapping[str, frozenset[str]] = {
     "platform": frozenset({"HERE", "ABROAD", "UNION", "OUTSIDE", "REGISTERED", "OSS"}),
 }
 _REST = "REST"
+#: A scheme names an account of the books.
+_SCHEME = re.compile("(?=.{1,40}$)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _CONDITIONS = ("place", *TOKENS)
 COLUMNS = (
@@ -277,7 +280,9 @@ def _withheld(id: str, cell: str) -> tuple[Withholding, ...]:
         rate = Decimal(text)
         rate_parts(rate)
     except (InvalidOperation, InvalidInput):
-        raise LiabilityRowWrong(id, "withheld", "is a scheme and its percentage, such as 'IN-TCS:0.5'") from None
+        raise LiabilityRowWrong(id, "withheld", "is a scheme and its percentage, such as 'in-tcs:0.5'") from None
+    if not _SCHEME.fullmatch(scheme):
+        raise LiabilityRowWrong(id, "withheld", "names an account: small letters, digits and single hyphens")
     return (Withholding(scheme, rate, f"sale-tax:{id}"),)
 
 
