@@ -1,6 +1,5 @@
 """The journal entries of a sale, pure: from a payment and its shares to postings (J1 to J5 of the worked journal)."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -9,13 +8,28 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
+from marketbill.errors import InvalidInput
 from marketbill.ids import SellerId, parse_id, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.chart import AccountRef
+from marketbill.ledger.entry import POSTINGS_MAX
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.rules.plan import SplitPlan
 
 Rows = Sequence[Row[Any]]
+
+
+class SaleTooWide(InvalidInput):
+    """A sale of so many sellers, with so many fees of accounts of their own, that one entry cannot hold its amounts."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"The sale's fees, taxes and parts are {count} amounts on the sellers' accounts: at most {POSTINGS_MAX}."
+            " Sell to the buyer in two payments, or book fees to fewer accounts.",
+            path=("lines",),
+            constraint=f"<= {POSTINGS_MAX} amounts",
+        )
+        self.count = count
 
 
 def charge(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry:
@@ -62,9 +76,12 @@ def split(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
 
 
 def check(plan: SplitPlan) -> None:
-    """Raises UnknownAccount for a sale with an amount that the books have no account for: before its buyer pays it."""
-    for legs in (*(share.legs for share in plan.sellers), plan.buyer_legs):
-        deque(_leaving(asdict(legs), plan.currency), maxlen=0)
+    """Refuses, before its buyer pays, a sale that could not be booked: UnknownAccount for an amount that the books have
+    no account for, SaleTooWide for more amounts than one entry can hold."""
+    parties = (*(share.legs for share in plan.sellers), plan.buyer_legs)
+    count = sum(1 for legs in parties for _ in _leaving(asdict(legs), plan.currency))
+    if count > POSTINGS_MAX:
+        raise SaleTooWide(count)
 
 
 def _leaving(legs: Mapping[str, Any], currency: str) -> Iterator[tuple[AccountRef, int]]:
