@@ -119,6 +119,20 @@ async def test_a_part_of_the_providers_fee_that_was_estimated_at_nothing_is_born
     await shop.prove()
 
 
+async def test_sellers_who_give_everything_away_bear_nothing_of_the_providers_fee(shop: Market) -> None:
+    service: dict[str, object] = {"name": "service", "stack": "service", "payer": "BUYER", "fixed": {"EUR": "1.00"},
+               "tax_mode": "EXCLUSIVE"}  # fmt: skip
+    cards: dict[str, object] = {"name": "cards", "stack": "cards", "kind": "PROCESSOR", "percent": "3", "base": "GROSS",
+             "actual_share": "100"}  # fmt: skip
+    await shop.fees(schedule(service, cards))
+    gift = OrderDiscount("gift", Decimal(100), None, None)
+    payment = await shop.sale(shop.line("A", 10_000), discounts=(gift,), card=AT_ONCE)
+    row = await shop.payment(payment)
+    assert (row.gross, row.seller_net, row.processor_fee) == (121, 0, 0)
+    assert [kind for kind, _ in await shop.journal(payment)] == ["charge", "psp-fee", "funds-available"]
+    await shop.prove()
+
+
 async def test_nobody_gets_a_part_of_his_own_line(shop: Market) -> None:
     courier = {"name": "courier", "stack": "courier", "kind": "PART", "recipient": shop.seller_id("Courier"),
                "fixed": {"EUR": "4.00"}}  # fmt: skip

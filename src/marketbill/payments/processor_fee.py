@@ -28,6 +28,8 @@ def actual_parts(trace: Mapping[str, Any], schedule: Schedule, fee: int) -> dict
     """
     rules = {rule.name: rule for rule in schedule.rules}
     lines = trace["lines"]
+    if not any(line["gross"] for line in lines):
+        return {}  # Sellers gave everything away, and the buyer paid his own fees alone: nobody has anything to bear.
     of_line = allocate(fee, {line["line_id"]: line["gross"] for line in lines})
     parts: dict[str, int] = {}
     for line in lines:
