@@ -128,6 +128,8 @@ def reason(rejected: "Rejection") -> str:
             return f"it holds from {rejected.expected} on"
         case Reason.NO_LONGER:
             return f"it held until {rejected.expected}"
+        case Reason.OWN_LINE:
+            return "it is a part for the line's own seller, who has the money already"
         case Reason.OUTRANKED:
             ranks = {
                 Rank.POSITION: "by its position",
