@@ -11,6 +11,7 @@ from tests.market.market import Market
 
 from marketbill.errors import InvalidInput, StateConflict
 from marketbill.ids import new_id, public_id
+from marketbill.insight.explanation import explain
 from marketbill.payments.order import Order, OrderDiscount, OrderShipping
 from marketbill.payments.planning import plan_order
 
@@ -103,6 +104,9 @@ async def test_a_sellers_part_of_the_providers_fee_is_made_exact_when_it_is_know
     assert ("seller:A:pending", "expenses:psp-fee", 300) in journal["split"]
     assert journal["processor-fee"] == [("expenses:psp-fee", "seller:A:pending", 212)]
     assert (await shop.books())["expenses:psp-fee", "EUR"] == 175 - 88
+    async with shop.machine.services.db.read(shop.platform) as scope:
+        told = (await explain(scope, shop.operator, public_id("payment", row.id))).children[0]
+    assert (told.amount, told.children[-1].amount) == (row.seller_net, 300 - 88)
     await shop.prove()
 
 

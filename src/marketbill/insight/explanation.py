@@ -113,10 +113,12 @@ async def _explain_payment(scope: Scope, actor: Actor, id: str) -> Node:
         nodes = [line_node(trace, line, description=lines[line["line_id"]].description) for line in own]
         if told.get("received"):
             nodes.append(Node("part of others' sales", told["received"], row.currency))
+        if more := share.processor_fee - told.get("processor_fee", 0):
+            nodes.append(Node("the provider's fee: its own in place of the estimate", -more, row.currency))
         label = f"{names[share.seller_id].name} gets"
         note = f"of {decimal_text(told['gross'], row.currency)} {row.currency} sold"
         children.append(
-            Node(label, told["seller_net"], row.currency, reference=seller_id, note=note, children=tuple(nodes))
+            Node(label, share.seller_net, row.currency, reference=seller_id, note=note, children=tuple(nodes))
         )
     if actor.seller is None:
         children += _rate_nodes(row)
