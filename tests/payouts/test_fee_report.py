@@ -51,6 +51,27 @@ async def test_fees_of_before_schedules_name_their_rule(db: Database, platform: 
     assert report.rows == (FeeRow(seller, RULE, 2, sales=1, gross=1000, fee=100, fee_tax=0),)
 
 
+async def test_tax_on_the_sale_itself_is_no_tax_on_the_fee(db: Database, platform: PlatformId) -> None:
+    seller, payment = SellerId(new_id()), Source("payment", new_id())
+    pending = chart.seller_pending(seller, EUR)
+    postings = (
+        Posting(pending, chart.platform_fee(EUR), 100),
+        Posting(pending, chart.output_vat("NL", EUR), 21),
+        Posting(pending, chart.account(chart.DEEMED_TAX, EUR, "DE"), 160),
+        Posting(pending, chart.account(chart.WITHHELD_TAX, EUR, "in-tcs"), 5),
+    )
+    charge = (Posting(chart.psp_pending(EUR), pending, 1000),)
+    entries = [
+        JournalEntry("charge:taxed", "charge", payment, charge, START, "", {}),
+        JournalEntry("split:taxed", "split", payment, postings, START, "", {}),
+    ]
+    async with db.write(platform) as scope:
+        await post_all(scope, entries)
+    async with db.read(platform) as scope:
+        report = await fee_report(scope, start=START, end=START + DAY, currency=EUR)
+    assert report.rows == (FeeRow(seller, None, None, sales=1, gross=1000, fee=100, fee_tax=21),)
+
+
 async def test_a_period_runs_forward(db: Database, platform: PlatformId) -> None:
     async with db.read(platform) as scope:
         with pytest.raises(InvalidInput):

@@ -96,7 +96,7 @@ _ROWS = text(
       where e.kind <> 'fx-conversion'
     ), taxed as (
       select p.entry_number, coalesce(d.owner_id, c.owner_id) as seller_id,
-             sum(case when starts_with(c.code, 'tax:') then p.amount else -p.amount end) as fee_tax
+             sum(case when starts_with(c.code, 'tax:output-vat:') then p.amount else -p.amount end) as fee_tax
       from booked e
       cross join lateral (
         select * from posting p
@@ -104,7 +104,7 @@ _ROWS = text(
       ) as p
       join ledger_account d on d.platform_id = :platform and d.id = p.debit_account_id
       join ledger_account c on c.platform_id = :platform and c.id = p.credit_account_id
-      where starts_with(c.code, 'tax:') or starts_with(d.code, 'tax:')
+      where starts_with(c.code, 'tax:output-vat:') or starts_with(d.code, 'tax:output-vat:')
       group by 1, 2
     ), charged as materialized (
       select e.source_id, e.first_posting, e.first_posting + e.posting_count - 1 as last_posting
