@@ -12,7 +12,17 @@ from marketbill.errors import InvalidInput
 from marketbill.money import AmountTooLarge, UnknownCurrency
 from marketbill.rules.countries import UnknownCountry
 from marketbill.rules.fees.conditions import Conditions, ValueBand
-from marketbill.rules.fees.schedule import FeeKind, FeePayer, FeeRule, Period, Tier, TierMode, Tiers
+from marketbill.rules.fees.schedule import (
+    FeeKind,
+    FeePayer,
+    FeeRule,
+    Period,
+    Schedule,
+    Tier,
+    TierMode,
+    Tiers,
+    Unmatched,
+)
 from marketbill.rules.fees.validity import (
     RULES_MAX,
     STACKS_MAX,
@@ -28,6 +38,8 @@ from marketbill.rules.fees.validity import (
     RulesOverlap,
     RuleUnnamed,
     ScheduleEmpty,
+    ShareMisplaced,
+    StackEmpty,
     TiersUnclear,
     TooManyRules,
     check_schedule,
@@ -72,6 +84,7 @@ def ladder(*steps: tuple[dict[str, int], str]) -> Tiers:
         ({"tiers": ladder(({}, "101"))}, RateOutOfRange, ("tiers", "0", "percent")),
         ({"tiers": ladder(({}, "1"), ({"EUR": -5}, "2"))}, FixedFeeNegative, ("tiers", "1", "start", "EUR")),
         ({"kind": FeeKind.PART}, RecipientUnclear, ("recipient",)),
+        ({"actual_share": Decimal(50)}, ShareMisplaced, ("actualShare",)),
         ({"recipient": "seller_1"}, RecipientUnclear, ("recipient",)),
         (
             {"kind": FeeKind.PART, "recipient": "seller_1", "payer": FeePayer.BUYER},
@@ -128,7 +141,7 @@ def test_a_schedule_has_rules_and_not_too_many() -> None:
     with pytest.raises(TooManyRules) as refusal:
         check_schedule(schedule(*many, rule("more")))
     assert refusal.value.count == RULES_MAX + 1
-    stacks = [rule(f"r{n}", stack=f"s{n}") for n in range(STACKS_MAX)]
+    stacks = [rule(f"r{n}", stack=f"s{n}" if n else "commission") for n in range(STACKS_MAX)]
     check_schedule(schedule(*stacks))
     with pytest.raises(TooManyRules, match="stacks"):
         check_schedule(schedule(*stacks, rule("more", stack="more")))
@@ -213,3 +226,11 @@ def test_two_rules_of_one_position_that_can_both_hold_are_refused(first: Any, se
 def test_two_rules_that_never_meet_may_share_a_position(first: Any, second: Any) -> None:
     second = {"position": 3, **second}
     check_schedule(schedule(rule("first", position=3, **first), rule("second", **second)))
+
+
+def test_a_required_stack_without_a_rule_is_refused_where_it_would_refuse_every_sale() -> None:
+    schedule = Schedule("fee_1", 1, (FeeRule("a", percent=Decimal(10)),), required=frozenset({"commission", "listing"}))
+    with pytest.raises(StackEmpty, match="'listing'") as refused:
+        check_schedule(schedule)
+    assert refused.value.path == ("required",)
+    check_schedule(replace(schedule, unmatched=Unmatched.FREE))

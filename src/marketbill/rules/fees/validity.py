@@ -1,7 +1,7 @@
 """What a fee schedule must be before it is published: every refusal names the rule and what would be right."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import combinations
@@ -11,7 +11,7 @@ from marketbill.money import bounded, exponent
 from marketbill.rules.countries import known_country
 from marketbill.rules.fees.conditions import Conditions, ValueBand
 from marketbill.rules.fees.resolver import by_stack
-from marketbill.rules.fees.schedule import FeeKind, FeePayer, FeeRule, Schedule, Tiers
+from marketbill.rules.fees.schedule import FeeKind, FeePayer, FeeRule, Schedule, Tiers, Unmatched
 from marketbill.rules.rates import rate_parts
 from marketbill.text import check_usable
 
@@ -60,6 +60,30 @@ class AccountMisnamed(InvalidInput):
             path=path,
             constraint="small letters, digits, single hyphens; <= 40",
         )
+
+
+class StackEmpty(InvalidInput):
+    """A required stack without a rule: no sale could ever be made."""
+
+    def __init__(self, stack: str, stacks: Iterable[str]) -> None:
+        super().__init__(
+            f"The required stack {stack!r} has no rule: every sale would be refused. Name of {', '.join(stacks)}.",
+            path=("required",),
+            constraint="stacks with rules",
+        )
+        self.stack = stack
+
+
+class ShareMisplaced(InvalidInput):
+    """A share of the provider's own fee, of a fee that is not the provider's."""
+
+    def __init__(self, rule: str, *, path: Path) -> None:
+        super().__init__(
+            f"The rule {rule!r} has an actual share, which only a PROCESSOR fee may have.",
+            path=path,
+            constraint="kind PROCESSOR",
+        )
+        self.rule = rule
 
 
 class DuplicateRule(InvalidInput):
@@ -182,6 +206,9 @@ def check_schedule(schedule: Schedule) -> None:
     stacks = by_stack(schedule)
     if len(stacks) > STACKS_MAX:
         raise TooManyRules(len(stacks), of="stacks", limit=STACKS_MAX)
+    if schedule.unmatched is Unmatched.REFUSE:
+        for stack in sorted(schedule.required - stacks.keys()):
+            raise StackEmpty(stack, stacks)
     names: set[str] = set()
     earlier: set[str] = set()
     for index, rule in enumerate(schedule.rules):
@@ -218,6 +245,10 @@ def _check_rule(rule: FeeRule, at: Path) -> None:
         _check_tiers(rule, rule.tiers, (*at, "tiers"))
     if (rule.kind is FeeKind.PART) != bool(rule.recipient):
         raise RecipientUnclear(rule.name, kind=rule.kind, path=(*at, "recipient"))
+    if rule.actual_share is not None:
+        if rule.kind is not FeeKind.PROCESSOR:
+            raise ShareMisplaced(rule.name, path=(*at, "actualShare"))
+        rate_parts(rule.actual_share, path=(*at, "actualShare"))
     if rule.payer is FeePayer.BUYER and rule.kind is not FeeKind.PLATFORM:
         raise BuyerFeeKind(rule.name, kind=rule.kind, path=(*at, "payer"))
     if rule.holds_from is not None and rule.holds_until is not None and rule.holds_until <= rule.holds_from:
