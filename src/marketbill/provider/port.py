@@ -29,6 +29,7 @@ from marketbill.provider.objects import (
     Transfer,
     WebhookSecrets,
 )
+from marketbill.provider.tax import CalculatesTax
 
 Metadata = Mapping[str, str]
 
@@ -114,7 +115,7 @@ class BadObject(InvalidInput):
     """An event whose object has not the form that its type promises; it never will. The text says what is wrong."""
 
 
-class Provider(Protocol):
+class Provider(CalculatesTax, Protocol):
     """A payment provider, bound to one platform's credentials."""
 
     async def close(self) -> None:
