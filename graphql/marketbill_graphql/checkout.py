@@ -9,6 +9,7 @@ from marketbill.payments import cancellation, checkout, delivery
 from marketbill.payments.checkout import PaymentDraft
 from marketbill.payments.order import Order
 from marketbill.payments.planning import plan_order
+from marketbill.payments.provider_taxes import with_taxes
 from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS
 from marketbill_graphql.baskets import BuyerPlaceInput, DiscountInput, PaymentLineInput, ShippingInput, order_of
@@ -131,7 +132,12 @@ class CheckoutQueries:
     async def payment_preview(self, info: Info, input: PaymentPreviewInput) -> PaymentPreviewPayload:
         """The split of a basket under the rules in force; writes nothing."""
         asked = _order(input)
-        order = await info.context.read(lambda scope: plan_order(scope, asked))
+        context = info.context
+        order = await with_taxes(
+            context.services,
+            context.platform,
+            lambda taxes: context.read(lambda scope: plan_order(scope, asked, taxes)),
+        )
         return PaymentPreviewPayload(split=split_of(order.plan.to_trace()), errors=[])
 
 

@@ -14,6 +14,7 @@ from marketbill.ids import public_id
 from marketbill.platforms import credentials, fee_schedule, platform
 from marketbill.platforms.model import provider_credential
 from marketbill.platforms.platform import PlatformDraft
+from marketbill.provider.tax import TaxProvider
 from marketbill.rules.settlement import SellerRate
 from marketbill_graphql import declare
 from marketbill_graphql.access import ANYONE, BOOTSTRAP, OPERATOR, OPERATORS, PLATFORM_READERS, TENANT, access
@@ -36,6 +37,12 @@ strawberry.enum(
     description="By which rate sellers get the money of a sale that was settled in another currency: the provider's,"
     " the official middle rate of the day of the sale (the platform bears the difference), or the provider's less a"
     " markup that the platform earns.",
+)
+
+
+strawberry.enum(
+    TaxProvider,
+    description="Who calculates the tax of lines that state no rate: the built-in tables, or Stripe Tax.",
 )
 
 
@@ -70,6 +77,7 @@ class Platform(Node):
     hold_days: int = strawberry.field(description="Days from `holdFrom` until sellers' money is released.")
     seller_rate: SellerRate
     seller_rate_markup: Decimal = strawberry.field(description="Percent; above 0 for MARKUP alone.")
+    tax_provider: TaxProvider
     version: int = strawberry.field(description="Counts changes; pass it as `expectedVersion`.")
     created_at: datetime
     updated_at: datetime
@@ -132,6 +140,7 @@ class PlatformUpdateInput:
     seller_rate_markup: Decimal | None = strawberry.field(
         default=strawberry.UNSET, description="Percent of what the provider settled, for MARKUP."
     )
+    tax_provider: TaxProvider | None = strawberry.UNSET
     expected_version: int | None = strawberry.field(default=None, description="Refuse when it changed meanwhile.")
 
 
@@ -210,7 +219,7 @@ class PlatformCommands:
     async def platform_update(self, info: Info, input: PlatformUpdateInput) -> PlatformUpdatePayload:
         """Changes the platform's settings; new payments follow them."""
         names = ("name", "default_currency", "fee_tax_rate", "hold_from", "hold_days", "seller_rate")
-        changes = given(input, (*names, "seller_rate_markup", "tax_registrations"))
+        changes = given(input, (*names, "seller_rate_markup", "tax_registrations", "tax_provider"))
         if input.vat_number is not strawberry.UNSET:
             changes["vat_number"] = input.vat_number
         row = await platform.change(
@@ -247,6 +256,7 @@ def platform_of(row: Row[Any]) -> Platform:
         hold_days=row.hold_days,
         seller_rate=SellerRate(row.seller_rate),
         seller_rate_markup=plain(row.seller_rate_markup),
+        tax_provider=TaxProvider(row.tax_provider),
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -18,6 +18,7 @@ from marketbill.idempotency.keys import Claim
 from marketbill.ids import PlatformId, parse_id
 from marketbill.payments.cancellation import cancellation
 from marketbill.payments.charging import charge
+from marketbill.payments.tax_recording import TAX_TRANSACTION
 from marketbill.payouts.payout import PAYOUT
 from marketbill.payouts.transfer import TRANSFER
 from marketbill.platforms.credentials import provider_of
@@ -37,7 +38,7 @@ from marketbill.text import checked_reason
 def saga_of(services: Services, kind: str) -> Saga[Any]:
     """The saga of a kind of intent."""
     known: Mapping[str, Saga[Any]] = {
-        one.kind: one for one in (ACCOUNT, charge(services), cancellation(services), TRANSFER, PAYOUT)
+        one.kind: one for one in (ACCOUNT, charge(services), cancellation(services), TRANSFER, PAYOUT, TAX_TRANSACTION)
     }
     return known[kind]
 

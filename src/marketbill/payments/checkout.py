@@ -23,6 +23,7 @@ from marketbill.payments.keeping import keep
 from marketbill.payments.model import PaymentStatus
 from marketbill.payments.order import Order
 from marketbill.payments.planning import plan_order
+from marketbill.payments.provider_taxes import Taxes, with_taxes
 from marketbill.payments.recording import load, record_first, record_no
 from marketbill.platforms.credentials import open_provider, provider_of
 from marketbill.platforms.keys import tenant
@@ -86,6 +87,26 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
     """
     platform = tenant(actor)
     _check(draft)
+    begun = await with_taxes(
+        services, platform, lambda taxes: _open(services, actor, platform, idempotency_key, draft, taxes)
+    )
+    if isinstance(begun, Checkout):
+        return begun
+    claim, row, intent, provider = begun
+    if row.status != PaymentStatus.CREATED or intent is None:
+        return await _finish(services, platform, claim, row)
+    return await _charge(services, platform, claim, row, intent, provider)
+
+
+async def _open(
+    services: Services,
+    actor: Actor,
+    platform: PlatformId,
+    idempotency_key: str,
+    draft: PaymentDraft,
+    taxes: Taxes | None,
+) -> Checkout | tuple[Claim, Row[Any], Intent | None, Provider]:
+    """The one transaction before the provider is asked: the claim of the key, and what was begun under it or is now."""
     async with services.db.write(platform) as scope:
         id = PaymentId(new_id())
         claim = await idempotency.claim(
@@ -101,19 +122,17 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         if claim.subject_id is not None:
             row, intent, provider = await _resume(services, scope, PaymentId(claim.subject_id))
         else:
-            row, intent, provider = await _begin(services, scope, actor, draft, id)
-    if row.status != PaymentStatus.CREATED or intent is None:
-        return await _finish(services, platform, claim, row)
-    return await _charge(services, platform, claim, row, intent, provider)
+            row, intent, provider = await _begin(services, scope, actor, draft, id, taxes)
+        return claim, row, intent, provider
 
 
 async def _begin(
-    services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft, id: PaymentId
+    services: Services, scope: WriteScope, actor: Actor, draft: PaymentDraft, id: PaymentId, taxes: Taxes | None
 ) -> tuple[Row[Any], Intent, Provider]:
     if draft.ordered_at is not None and draft.ordered_at > scope.now:
         raise InvalidInput("The order's date lies in the future.", path=("orderedAt",), constraint="<= now")
     payer = await _payer(scope, actor, draft)
-    order = await plan_order(scope, replace(draft.order, method=draft.order.method or payer.kind))
+    order = await plan_order(scope, replace(draft.order, method=draft.order.method or payer.kind), taxes)
     if order.terms.secret_key is None:
         raise ProviderNotConnected
     row = await keep(

@@ -12,6 +12,7 @@ from marketbill.errors import InvalidInput, NotFound, StateConflict
 from marketbill.ids import parse_id, public_id
 from marketbill.payments import booking, volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
+from marketbill.payments.provider_taxes import Taxes, TaxesWanted
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
 from marketbill.platforms.model import fee_schedule as schedule_table
@@ -20,6 +21,7 @@ from marketbill.platforms.model import provider_credential
 from marketbill.platforms.tax_rates import table_for
 from marketbill.prepared import prepared
 from marketbill.provider.stripe.units import to_stripe_charge
+from marketbill.provider.tax import TaxProvider
 from marketbill.rates.store import rates_known
 from marketbill.rules.basket import Basket, BasketLine, Discount, Shipping
 from marketbill.rules.fees.schedule import Schedule
@@ -53,6 +55,7 @@ _TERMS = prepared(
         platform_table.c.country,
         platform_table.c.fee_tax_rate,
         platform_table.c.tax_registrations,
+        platform_table.c.tax_provider,
         platform_table.c.hold_from,
         platform_table.c.hold_days,
         provider_credential.c.secret_key,
@@ -72,12 +75,16 @@ _TERMS = prepared(
 )
 
 
-async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = None) -> PlannedOrder:
+async def plan_order(
+    scope: Scope, order: Order, taxes: Taxes | None = None, *, schedule: Schedule | None = None
+) -> PlannedOrder:
     """Reads the terms in force and the sellers, and computes the split. Writes nothing.
 
-    With `schedule` that one holds in place of the one in force, as for a preview of a draft.
+    `taxes` are the platform's provider's, by line id. With `schedule` that one holds in place of the one in force, as
+    for a preview of a draft.
 
-    Raises InvalidInput for a wrong field, NotFound for an unknown seller, SellerNotAllowed for one that may not sell.
+    Raises InvalidInput for a wrong field, NotFound for an unknown seller, SellerNotAllowed for one that may not sell,
+    TaxesWanted when the provider of taxes was not asked yet (see `provider_taxes.with_taxes`).
     """
     check_order(order)
     ids = [
@@ -91,9 +98,12 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
     found = await sellers.by_ids(scope, set(ids))
     _check_sellers(order, ids, found)
     by_name = {public_id("seller", id): row for id, row in found.items()}
+    basket = _basket(order)
+    if terms.tax_provider == TaxProvider.STRIPE and taxes is None and _is_undecided(order):
+        raise TaxesWanted(basket, order.buyer, terms.secret_key)
     schedule = schedule or schedule_of(terms)
     plan = split(
-        _basket(order),
+        basket,
         FeeTerms(
             schedule,
             scope.now,
@@ -105,6 +115,7 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
             sellers={name: sellers.tax_of(row) for name, row in by_name.items()},
             buyer=buyer,
             at=scope.now,
+            given=taxes or {},
             **await _tables(scope, order, registered=bool(terms.tax_registrations)),
         ),
         await _rates(scope, order),
@@ -118,7 +129,7 @@ async def plan_order(scope: Scope, order: Order, *, schedule: Schedule | None = 
 async def _tables(scope: Scope, order: Order, *, registered: bool) -> dict[str, Any]:
     """The tables that decide tax, for an order that does not state all of its rates, and for a buyer's fee: a platform
     that is registered elsewhere charges it at the rate of the buyer's place."""
-    if not _is_decided_by_tables(order) and (order.buyer is None or not registered):
+    if not _is_undecided(order) and (order.buyer is None or not registered):
         return {}
     return {"table": await table_for(scope), "liability": built_in_liability()}
 
@@ -126,13 +137,13 @@ async def _tables(scope: Scope, order: Order, *, registered: bool) -> dict[str, 
 async def _rates(scope: Scope, order: Order) -> Rates:
     """The official rates by which an order is held against the bounds of the law. One that is missing or too old is
     left out: an order that needs it is refused by name, one that does not is not held up."""
-    if not _is_decided_by_tables(order):
+    if not _is_undecided(order):
         return NO_RATES
     bounds = sorted(_BOUND_CURRENCIES - {order.currency})
     return await rates_known(scope, scope.now.date(), [(order.currency, bound) for bound in bounds])
 
 
-def _is_decided_by_tables(order: Order) -> bool:
+def _is_undecided(order: Order) -> bool:
     return any(line.tax_rate is None and not line.tax_unknown for line in order.lines)
 
 

@@ -13,6 +13,7 @@ from marketbill.payments.cancellation import cancellation
 from marketbill.payments.charging import charge
 from marketbill.payments.recording import load, record_state
 from marketbill.payments.settle import ChargeFact
+from marketbill.payments.tax_recording import TAX_TRANSACTION
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider import asking
 from marketbill.provider import claim as claims
@@ -20,6 +21,7 @@ from marketbill.provider import saga as sagas
 from marketbill.provider.kinds import kinds_of
 from marketbill.provider.objects import Charge, PaymentState
 from marketbill.provider.port import Provider
+from marketbill.provider.saga import Saga
 from marketbill.services import Services
 
 BATCH_MAX = 50
@@ -67,11 +69,15 @@ async def resolve_payments(services: Services, platform: PlatformId) -> None:
         provider = await provider_of(services, scope) if claimed or asked else None
     if provider is None:
         return
-    for saga in (charge(services), cancellation(services)):
+    for saga in _sagas(services):
         mine = [intent for intent in claimed if intent.kind == saga.kind]
         await sagas.run(services.db, platform, provider, saga, mine)
     gate = asyncio.Semaphore(CALLS_MAX)
     await asyncio.gather(*(_catch_up(services, platform, provider, row, gate) for row in asked))
+
+
+def _sagas(services: Services) -> tuple[Saga[Any], ...]:
+    return charge(services), cancellation(services), TAX_TRANSACTION
 
 
 async def _catch_up(

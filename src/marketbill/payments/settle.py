@@ -17,7 +17,7 @@ from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking, conversion, processor_fee, tax_lines, volumes
+from marketbill.payments import booking, conversion, processor_fee, tax_lines, tax_recording, volumes
 from marketbill.payments.conversion import Policy, RateAmiss
 from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payments.recording import tell_if_revived
@@ -387,5 +387,7 @@ async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
         await scope.run(_RECORD_BORNE, borne)
     if any(step.values["released_at"] is not None for step in steps):
         await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
+    booked = [(step.row, step.values["booked_at"]) for step in steps if step.is_booked_now]
+    await tax_recording.begin(scope, booked)
     await journal.post_all(scope, [entry for step in steps for entry in step.entries])
-    await tax_lines.keep(scope, [(step.row, step.values["booked_at"]) for step in steps if step.is_booked_now])
+    await tax_lines.keep(scope, booked)

@@ -112,8 +112,9 @@ async def change(
     changes: Mapping[str, Any],
     expected_version: int | None = None,
 ) -> Row[Any]:
-    """Changes some of name, default_currency, fee_tax_rate, hold_from, hold_days, vat_number, tax_registrations, and of
-    seller_rate with seller_rate_markup. Only new payments follow; sellers' rates do for what is settled from now on.
+    """Changes some of name, default_currency, fee_tax_rate, hold_from, hold_days, vat_number, tax_registrations,
+    tax_provider, and of seller_rate with seller_rate_markup. Only new payments follow; sellers' rates do for what is
+    settled from now on.
 
     Raises StateConflict when `expected_version` is not the current one.
     """

@@ -7,6 +7,7 @@ CREATE_PAYMENT = "create_payment"
 CANCEL_PAYMENT = "cancel_payment"
 CREATE_TRANSFER = "create_transfer"
 CREATE_PAYOUT = "create_payout"
+CREATE_TAX_TRANSACTION = "create_tax_transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ KINDS = {
     CANCEL_PAYMENT: RequestKind("payment", "resolve_payments"),
     CREATE_TRANSFER: RequestKind("transfer", "execute_transfers"),
     CREATE_PAYOUT: RequestKind("payout", "execute_payouts"),
+    CREATE_TAX_TRANSACTION: RequestKind("payment", "resolve_payments"),
 }
 
 

@@ -100,6 +100,8 @@ class _Decided:
     def line(self, line: BasketLine, *, index: int) -> LineTax:
         if line.tax_unknown or line.tax_rate is not None:
             return _stated(line, index=index)
+        if (given := self._tax.given.get(line.id)) is not None:
+            return given
         path = ("lines", str(index), "taxRate")
         table, liability = self._tax.table, self._tax.liability
         if table is None or liability is None:
