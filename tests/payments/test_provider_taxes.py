@@ -1,6 +1,7 @@
 """Sales whose tax Stripe Tax calculates: asked before anything is kept, told once it is booked, never guessed."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from marketbill.platforms import platform as platforms
 from marketbill.provider import intent as intents
 from marketbill.provider.kinds import CREATE_TAX_TRANSACTION
 from marketbill.provider.tax import TaxPlaceUnknown, TaxUnavailable
+from marketbill.reconciliation.explained import prove_explained
+from marketbill.reconciliation.verify import is_proven
 
 SEATTLE = BuyerPlace("US", "US-WA", "98104")
 PORTLAND = BuyerPlace("US", "US-OR", "97035")
@@ -59,6 +62,7 @@ async def test_where_the_platform_is_registered_it_owes_the_tax(shop: Market) ->
     assert intent.status == "SUCCEEDED"
     made = await shop.stripe(f"tax/transactions/{intent.provider_id}?expand[]=line_items")
     assert [(item["amount"], item["amount_tax"]) for item in made["line_items"]["data"]] == [(10_000, 650)]
+    assert is_proven(await prove_explained(partial(shop.machine.services.db.read, shop.platform)))
     await shop.prove()
 
 

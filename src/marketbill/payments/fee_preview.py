@@ -10,6 +10,7 @@ from marketbill.errors import NotFound
 from marketbill.ids import parse_id
 from marketbill.payments.order import Order
 from marketbill.payments.planning import plan_order
+from marketbill.payments.provider_taxes import Taxes
 from marketbill.rules.fees.conditions import Facts
 from marketbill.rules.fees.resolver import Resolution, by_stack, resolve
 from marketbill.rules.fees.schedule import Schedule
@@ -37,9 +38,11 @@ class FeePreview:
     why: tuple[Why, ...]
 
 
-async def preview(scope: Scope, order: Order, *, schedule: Schedule | None = None) -> FeePreview:
+async def preview(
+    scope: Scope, order: Order, taxes: Taxes | None = None, *, schedule: Schedule | None = None
+) -> FeePreview:
     """The order under a schedule, or under the one in force. Writes nothing. Raises what `plan_order` raises."""
-    plan = (await plan_order(scope, order, schedule=schedule)).plan
+    plan = (await plan_order(scope, order, taxes, schedule=schedule)).plan
     return FeePreview(plan, why(plan))
 
 

@@ -1,6 +1,7 @@
 """`marketbill fees preview` and `why`."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,13 @@ from rich.table import Table
 from marketbill.cli import terminal
 from marketbill.cli.fees.basket import read_basket
 from marketbill.cli.fees.file import placed, read_document
-from marketbill.cli.ledger.operating import Data, PlatformName, reading
+from marketbill.cli.joining import joined, platform_named
+from marketbill.cli.ledger.operating import Data, PlatformName
 
 if TYPE_CHECKING:
     from marketbill.db import ReadScope
     from marketbill.payments.fee_preview import FeePreview, Why
+    from marketbill.payments.order import Order
     from marketbill.rules.fees.resolver import Rejection
     from marketbill.rules.fees.schedule import Schedule
 
@@ -33,13 +36,7 @@ def preview(
     """
     schedule, asked = _schedule(file), read_document(basket)
 
-    async def work(scope: "ReadScope") -> "FeePreview":
-        from marketbill.payments.fee_preview import preview as previewed
-
-        return await previewed(scope, await read_basket(scope, asked, basket), schedule=schedule)
-
-    _, found = asyncio.run(reading(platform, data, work))
-    _show(found)
+    _show(asyncio.run(_previewed(platform, data, lambda scope: read_basket(scope, asked, basket), schedule)))
 
 
 def why(
@@ -66,13 +63,28 @@ def why(
     document = {key: value for key, value in asked.items() if value}
     document["lines"] = [{key: value for key, value in line.items() if value}]  # pyright: ignore[reportArgumentType]
 
-    async def work(scope: "ReadScope") -> "FeePreview":
-        from marketbill.payments.fee_preview import preview as previewed
+    _show(
+        asyncio.run(_previewed(platform, data, lambda scope: read_basket(scope, document, Path("the line")), schedule))
+    )
 
-        return await previewed(scope, await read_basket(scope, document, Path("the line")), schedule=schedule)
 
-    _, found = asyncio.run(reading(platform, data, work))
-    _show(found)
+async def _previewed(
+    platform: str | None,
+    data: Path | None,
+    read: "Callable[[ReadScope], Awaitable[Order]]",
+    schedule: "Schedule | None",
+) -> "FeePreview":
+    from marketbill.payments.fee_preview import preview as previewed
+    from marketbill.payments.provider_taxes import Taxes, with_taxes
+
+    async with joined(data) as services:
+        id, _ = await platform_named(services, platform)
+
+        async def plan(taxes: Taxes | None) -> "FeePreview":
+            async with services.db.read(id) as scope:
+                return await previewed(scope, await read(scope), taxes, schedule=schedule)
+
+        return await with_taxes(services, id, plan)
 
 
 def _schedule(file: Path) -> "Schedule":
