@@ -81,7 +81,7 @@ async def test_what_is_right_is_booked_with_the_reversal(till: Till) -> None:
 
 async def test_a_replacement_may_have_legs_of_no_flow_or_those_of_its_kind_alone(till: Till) -> None:
     [wrong] = await till.post(till.charge(5_000))
-    fee = Posting(till.psp, chart.platform_fee(EUR), 5_000)
+    fee = Posting(till.psp, chart.account(chart.SUBSCRIPTION, EUR), 5_000)
     with pytest.raises(LegNotAllowed):
         await asked(till, wrong, replacement=Replacement((fee,), "A fee after all"))
     with pytest.raises(InvalidInput) as refused:

@@ -15,14 +15,12 @@ from marketbill.embedded.valkey import EmbeddedValkey
 from marketbill.events import outbox
 from marketbill.ids import PlatformId
 from marketbill_workers.broker import NAMESPACE, UnknownBroker, build_broker
-from marketbill_workers.jobs import PRUNE
 from marketbill_workers.relay import BrokerAway, Relay
 
 
 def queued(queue: Queue) -> list[tuple[str, list[str]]]:
-    """The actors and arguments that wait at the broker, without the relay's own scheduled job."""
-    messages = queue.messages()
-    return sorted((message["actor_name"], message["args"]) for message in messages if message["actor_name"] != PRUNE)
+    """The actors and arguments that wait at the broker, without the scheduled jobs, which are of no platform."""
+    return sorted((message["actor_name"], message["args"]) for message in queue.messages() if message["args"])
 
 
 @asynccontextmanager
