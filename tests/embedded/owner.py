@@ -6,6 +6,7 @@ Usage: owner.py DATA_FOLDER. Prints one line of JSON when everything is healthy,
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,8 @@ def tiny_stack(data: Path, *, api_port: int = 0, sandbox_port: int = 0) -> Stack
 
 
 def main() -> None:
+    # A shell that runs the tests in the background has its children ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with tiny_stack(Path(sys.argv[1])) as stack:
             running = stack.running
