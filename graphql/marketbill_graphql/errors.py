@@ -62,6 +62,11 @@ class StateConflict(UserError):
 
 
 @declare.output(ANYONE)
+class PreviewStale(UserError):
+    """What the preview showed is not what would happen now: ask for a new one."""
+
+
+@declare.output(ANYONE)
 class SuspenseBalance:
     """What a suspense account holds, debits less credits."""
 
@@ -139,6 +144,8 @@ def user_error(refusal: Refusal) -> UserError:
             return StateConflict(**said, current_state=refusal.current_state)
         case errors.ProviderNotConnected():
             return StateConflict(**said, current_state="PROVIDER_NOT_CONNECTED")
+        case errors.PreviewStale():
+            return PreviewStale(**said)
         case errors.SellerNotAllowed():
             return SellerNotAllowed(**said, seller_id=strawberry.ID(refusal.seller_id), gate=refusal.gate)
         case errors.InsufficientFunds():

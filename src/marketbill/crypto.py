@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import os
 import secrets
+from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +33,7 @@ class Vault:
         self._cipher = AESGCM(_derive(master, b"marketbill encryption"))
         self._pepper = _derive(master, b"marketbill hashing")
         self._signing = _derive(master, b"marketbill signing")
+        self._previews = _derive(master, b"marketbill previews")
         self.token_key = _derive(master, b"marketbill tokens")
 
     def encrypt(self, text: str, *, context: str) -> str:
@@ -52,6 +55,16 @@ class Vault:
     def hash(self, secret: str) -> bytes:
         """HMAC-SHA256 with a pepper. A 256-bit random key needs no slow hash."""
         return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
+
+    def preview_token(self, context: str, facts: Any) -> str:
+        """Stands for what a preview showed: whoever executes computes it again from the present, and compares.
+
+        `facts` are plain data (no floats) of all that will happen, and of the state that it starts from, so that one
+        that was carried out never fits again. `context` names the operation and its tenant.
+        """
+        body = orjson.dumps([context, facts], option=orjson.OPT_SORT_KEYS)
+        seal = hmac.digest(self._previews, body, hashlib.sha256)
+        return "prv_" + base64.urlsafe_b64encode(seal[:24]).decode()
 
     def signer(self, *, context: str) -> "Signer":
         """Signs for `context`. The key follows from the master key: no copy of it is in the database."""

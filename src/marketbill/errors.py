@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
     PROVIDER_NOT_CONNECTED = "PROVIDER_NOT_CONNECTED"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    PREVIEW_STALE = "PREVIEW_STALE"
     UNAVAILABLE = "UNAVAILABLE"
 
 
@@ -87,6 +88,18 @@ class StateConflict(Refusal):
     def __init__(self, message: str, *, current_state: str, path: Path = ()) -> None:
         super().__init__(message, path=path)
         self.current_state = current_state
+
+
+class PreviewStale(Refusal):
+    """What was previewed is not what would happen now, or the preview was carried out already: look again."""
+
+    code = ErrorCode.PREVIEW_STALE
+
+    def __init__(self, *, path: Path = ("token",)) -> None:
+        super().__init__(
+            "What this preview showed is not what would happen now, or has happened already: ask for a new preview.",
+            path=path,
+        )
 
 
 class SellerNotAllowed(Refusal):

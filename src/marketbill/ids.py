@@ -20,6 +20,8 @@ BuyerId = NewType("BuyerId", UUID)
 PaymentId = NewType("PaymentId", UUID)
 PayoutId = NewType("PayoutId", UUID)
 TransferId = NewType("TransferId", UUID)
+RefundId = NewType("RefundId", UUID)
+DisputeId = NewType("DisputeId", UUID)
 
 PREFIX = {
     "platform": "plt",
@@ -40,6 +42,21 @@ PREFIX = {
     "correction": "cor",
     "provider intent": "int",
     "tax rate": "txr",
+    "refund": "ref",
+    "return policy": "rpo",
+    "reversal": "rev",
+    "seller hold": "hld",
+    "release rule": "rel",
+    "reserve": "rsv",
+    "write-off": "wof",
+    "topup": "top",
+    "fraud warning": "frw",
+    "payout item": "pit",
+    "payout schedule": "psc",
+    "bank file": "bnk",
+    "statement": "stm",
+    "fee invoice": "inv",
+    "drift": "drf",
 }
 KIND = {prefix: kind for kind, prefix in PREFIX.items()}
 

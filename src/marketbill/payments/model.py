@@ -149,11 +149,18 @@ payment_share = Table(
     Column("passed_on", BigInteger, nullable=False, server_default="0"),
     Column("legs", JSONB, nullable=False, server_default="{}"),
     Column("settled_net", BigInteger),
+    Column("hold_from", Text, nullable=False, server_default=""),
+    Column("hold_days", Integer, nullable=False, server_default="0"),
+    Column("release_on", Instant),
+    Column("released_at", Instant),
+    Column("transfers_planned_at", Instant),
+    Column("returned", BigInteger, nullable=False, server_default="0"),
 )
 """What one seller has in a payment: gross + received = seller_net + fee + fee_tax + deemed_tax + withheld +
 processor_fee + passed_on. `received` came from other sellers' lines and `passed_on` went to others; `promo` is the part
 of `gross` that the platform pays. `legs` tells where each amount is booked (`rules.plan.Legs`), `settled_net` is the
-net in the payment's settlement currency, where that is another one."""
+net in the payment's settlement currency, where that is another one. `returned` is what of the net the seller has given
+back by refunds and lost disputes, in the settlement currency: the rest is his."""
 
 seller_volume = Table(
     "seller_volume",

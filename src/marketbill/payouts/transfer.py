@@ -17,6 +17,8 @@ from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment, payment_share
+from marketbill.payouts import items
+from marketbill.payouts.items import Item
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
@@ -338,6 +340,9 @@ async def _succeeded(scope: WriteScope, done: Sequence[Done[Transfer]]) -> None:
             "provider_ids": [one.made.id for one in done],
             "now": scope.now,
         },
+    )
+    await items.add(
+        scope, [Item(row.seller_id, row.currency, Source("transfer", row.id), row.amount) for row in rows.values()]
     )
     await journal.post_all(scope, [_entry(scope, rows[one.intent.subject_id], one.made) for one in done])
 

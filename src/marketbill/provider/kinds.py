@@ -8,6 +8,10 @@ CANCEL_PAYMENT = "cancel_payment"
 CREATE_TRANSFER = "create_transfer"
 CREATE_PAYOUT = "create_payout"
 CREATE_TAX_TRANSACTION = "create_tax_transaction"
+CREATE_REFUND = "create_refund"
+REVERSE_TRANSFER = "reverse_transfer"
+SUBMIT_EVIDENCE = "submit_evidence"
+ACCEPT_DISPUTE = "accept_dispute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ KINDS = {
     CREATE_TRANSFER: RequestKind("transfer", "execute_transfers"),
     CREATE_PAYOUT: RequestKind("payout", "execute_payouts"),
     CREATE_TAX_TRANSACTION: RequestKind("payment", "resolve_payments"),
+    CREATE_REFUND: RequestKind("refund", "execute_refunds"),
+    REVERSE_TRANSFER: RequestKind("reversal", "execute_reversals"),
+    SUBMIT_EVIDENCE: RequestKind("dispute", "execute_disputes"),
+    ACCEPT_DISPUTE: RequestKind("dispute", "execute_disputes"),
 }
 
 

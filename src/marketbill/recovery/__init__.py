@@ -1,0 +1,1 @@
+"""Taking money back from sellers: reversals, debts, set-off, write-offs."""

@@ -1,0 +1,1 @@
+"""Refunds: what a buyer gets back, and who bears it."""

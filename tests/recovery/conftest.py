@@ -1,0 +1,3 @@
+from tests.market.fixtures import machine, market
+
+__all__ = ["machine", "market"]
