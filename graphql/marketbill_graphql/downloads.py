@@ -15,8 +15,8 @@ from starlette.types import Send
 from marketbill import clock
 from marketbill.errors import NotFound, Refusal
 from marketbill.ids import PlatformId, SellerId, parse_id, public_id
-from marketbill.payouts.statement_csv import statement_csv
 from marketbill.services import Services
+from marketbill.statements.statement_csv import statement_csv
 from marketbill_graphql import declare
 from marketbill_graphql.access import TENANT
 

@@ -4,8 +4,8 @@ import strawberry
 
 from marketbill.insight import explanation
 from marketbill.insight.node import Node
-from marketbill.payouts.statement import Section
 from marketbill.rules.explanation import Rounding
+from marketbill.statements.statement import Section
 from marketbill_graphql import declare, splits, statements
 from marketbill_graphql.context import Info
 from marketbill_graphql.money import Money, amount

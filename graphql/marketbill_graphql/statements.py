@@ -8,10 +8,10 @@ import strawberry
 
 from marketbill.errors import InvalidInput
 from marketbill.ids import SellerId, public_id
-from marketbill.payouts import fee_report
-from marketbill.payouts import statement as statements
-from marketbill.payouts.statement import Bucket, Line, Place, Section
 from marketbill.sellers import queries as sellers
+from marketbill.statements import fee_report
+from marketbill.statements import statement as statements
+from marketbill.statements.statement import Bucket, Line, Place, Section
 from marketbill_graphql import declare, downloads
 from marketbill_graphql.access import PLATFORM_READERS, SELLER
 from marketbill_graphql.connections import Connection, Position, page, window

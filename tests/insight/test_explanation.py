@@ -13,8 +13,8 @@ from marketbill.ids import BuyerId, PaymentId, new_id, public_id
 from marketbill.insight.explanation import NotExplainable, explain
 from marketbill.insight.node import Node
 from marketbill.ledger import entries
-from marketbill.payouts.statement import Section
 from marketbill.rules.explanation import Rounding
+from marketbill.statements.statement import Section
 
 
 async def worked_sale(market: Market, *, days: int = 0) -> PaymentId:

@@ -11,13 +11,13 @@ from marketbill.events import inbox
 from marketbill.health.examination import examine
 from marketbill.ids import PaymentId
 from marketbill.payments.settle import ChargeFact, ChargeMismatch, settle
-from marketbill.payouts.statement import Section, statement
 from marketbill.platforms import platform as platforms
 from marketbill.provider.objects import BalanceTransaction
 from marketbill.rates import store
 from marketbill.rates.ecb import Fixing
 from marketbill.reconciliation.check import Verdict
 from marketbill.reconciliation.verify import verify
+from marketbill.statements.statement import Section, statement
 
 
 async def euro_platform(machine: Machine, **changes: object) -> Market:

@@ -1,28 +1,11 @@
-"""Books for the tests of statements: a database handle and a platform of the test's own."""
-
-from collections.abc import AsyncIterator
+"""The marketplace of the tests of payouts, and one whose seller has money."""
 
 import pytest
 from tests.market.fixtures import machine, market
 from tests.market.market import Market
 from tests.payouts.purse import fund
 
-from marketbill.db import Database
-from marketbill.ids import PlatformId, new_id
-
 __all__ = ["machine", "market"]
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, pool_size=4)
-    yield database
-    await database.dispose()
-
-
-@pytest.fixture
-def platform() -> PlatformId:
-    return PlatformId(new_id())
 
 
 @pytest.fixture

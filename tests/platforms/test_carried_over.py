@@ -13,10 +13,10 @@ from marketbill.db import Database
 from marketbill.embedded.provision import LOGIN_ROLE, provision
 from marketbill.ids import PaymentId, PlatformId, SellerId, new_id, public_id
 from marketbill.payments.settle import ChargeFact, settle
-from marketbill.payouts.fee_report import FeeRow, fee_report
 from marketbill.platforms import fee_schedule
 from marketbill.platforms.fee_document import document_of
 from marketbill.rules.fees.rule import FixedScope
+from marketbill.statements.fee_report import FeeRow, fee_report
 
 
 async def test_fee_rules_become_schedules(postgres_server: PostgresServer) -> None:

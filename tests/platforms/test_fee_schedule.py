@@ -12,11 +12,11 @@ from tests.market.machine import FEE_RULE, Machine
 from marketbill.errors import InvalidInput, LimitExceeded, NotFound
 from marketbill.ids import public_id
 from marketbill.paging import PageRequest
-from marketbill.payouts.fee_report import fee_report
 from marketbill.platforms import fee_schedule
 from marketbill.platforms.fee_schedule import InstantTaken, NotADraft, PublishInPast, Standing
 from marketbill.reconciliation.check import Verdict
 from marketbill.reconciliation.ledger import prove_fees
+from marketbill.statements.fee_report import fee_report
 
 DOCUMENT: dict[str, Any] = FEE_RULE.document()
 

@@ -19,8 +19,8 @@ from marketbill.cli.joining import joined, platform_named, platforms
 from marketbill.cli.walk import Walk
 
 if TYPE_CHECKING:
-    from marketbill.payouts.statement import Statement
     from marketbill.reconciliation.check import Check
+    from marketbill.statements.statement import Statement
 
 _LINES_MAX = 1_000
 
@@ -159,10 +159,10 @@ async def _statement(
 
     from marketbill.errors import NotFound
     from marketbill.ids import SellerId, parse_id
-    from marketbill.payouts.statement import statement as draw_up
-    from marketbill.payouts.statement_csv import statement_csv
     from marketbill.platforms import platform as platform_rows
     from marketbill.sellers.model import seller as table
+    from marketbill.statements.statement import statement as draw_up
+    from marketbill.statements.statement_csv import statement_csv
 
     async with joined(data) as services:
         id, _ = await platform_named(services, platform)

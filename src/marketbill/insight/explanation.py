@@ -27,8 +27,8 @@ from marketbill.ledger.flows.template import Template
 from marketbill.money import decimal_text
 from marketbill.payments import queries as payments
 from marketbill.payouts import queries as payouts
-from marketbill.payouts.statement import Section
 from marketbill.sellers import seller as sellers
+from marketbill.statements.statement import Section
 
 #: Characters of an id that is shown again in an error.
 _ID_LENGTH_MAX = 64
@@ -319,7 +319,7 @@ def _fits(pattern: str, code: str) -> bool:
 
 
 def _in_section(leg: Leg, section: Section) -> bool:
-    """Whether a seller's statement has this movement in this section, as `payouts.statement` sorts them."""
+    """Whether a seller's statement has this movement in this section, as `statements.statement` sorts them."""
     if leg.kind in ("charge", "promo"):
         return section is Section.SALES
     for start, other in _ACCOUNTS_OF_SECTIONS:

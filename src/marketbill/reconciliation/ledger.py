@@ -12,9 +12,9 @@ from marketbill.ledger.audit.history import Progress, Read
 from marketbill.ledger.balances import watermark
 from marketbill.ledger.model import ledger_account
 from marketbill.ledger.trial_balance import trial_balance
-from marketbill.payouts.fee_report import exchanged, fee_accounts, fee_report
-from marketbill.payouts.statement import statement
 from marketbill.reconciliation.check import Check, Verdict, broken, compared, holds
+from marketbill.statements.fee_report import exchanged, fee_accounts, fee_report
+from marketbill.statements.statement import statement
 
 #: Statements that are drawn up line by line; the postings of all sellers are recomputed by the ledger's proof.
 STATEMENTS_MAX = 40

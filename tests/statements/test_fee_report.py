@@ -12,7 +12,7 @@ from marketbill.errors import InvalidInput
 from marketbill.ids import PlatformId, SellerId, new_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source, post_all
-from marketbill.payouts.fee_report import FeeRow, fee_report
+from marketbill.statements.fee_report import FeeRow, fee_report
 
 DAY = timedelta(days=1)
 RULE = "fee_0000000000000000000000000a"

@@ -13,7 +13,7 @@ from marketbill.errors import LimitExceeded
 from marketbill.ids import SellerId, public_id
 from marketbill.ledger.accounts import SellerPosition
 from marketbill.money import decimal_text
-from marketbill.payouts.statement import LINES_MAX, Line, lines_after, statement
+from marketbill.statements.statement import LINES_MAX, Line, lines_after, statement
 from marketbill.text import csv_text, safe_cell
 
 #: The most lines of one file.

@@ -14,7 +14,7 @@ from marketbill.db import Database
 from marketbill.errors import LimitExceeded
 from marketbill.ids import PlatformId, public_id
 from marketbill.ledger.journal import post_all
-from marketbill.payouts import statement_csv as file
+from marketbill.statements import statement_csv as file
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.accounts import SellerPosition, seller_positions
 from marketbill.ledger.journal import JournalEntry, Outcome, Posting, Source, post, post_all
-from marketbill.payouts.statement import Line, Statement, statement
+from marketbill.statements.statement import Line, Statement, statement
 
 DAY = timedelta(days=1)
 
