@@ -18,6 +18,20 @@ PaymentStatus = Literal[
 ChargeStatus = Literal["succeeded", "pending", "failed"]
 FundsStatus = Literal["pending", "available"]
 PayoutStatus = Literal["pending", "in_transit", "paid", "failed", "canceled"]
+RefundStatus = Literal["pending", "requires_action", "succeeded", "failed", "canceled"]
+DisputeStatus = Literal[
+    "warning_needs_response",
+    "warning_under_review",
+    "warning_closed",
+    "needs_response",
+    "under_review",
+    "appeal_needs_response",
+    "appeal_under_review",
+    "won",
+    "lost",
+    "prevented",
+]
+TopUpStatus = Literal["pending", "succeeded", "failed", "canceled", "reversed"]
 
 
 class CapabilityState(StrEnum):
@@ -121,6 +135,7 @@ class BalanceTransaction:
     """One movement of the provider's balance: `net = amount - fee`, usable from `available_on`.
 
     `exchange_rate` is what one unit of the currency that was charged became in `currency`; None when that is the same.
+    `category` is the provider's reporting category, which tells a dispute's withdrawal from its reversal.
     """
 
     id: str
@@ -133,6 +148,8 @@ class BalanceTransaction:
     available_on: datetime
     source: str | None
     exchange_rate: Decimal | None = None
+    category: str | None = None
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,97 @@ class Transfer:
     created: datetime
     intent_id: str | None
     transfer_group: str | None
+    amount_reversed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money of a charge that goes back to its card. `balance_transaction` is None while the balance is too small for
+    it; `failed_with` is the one that brought it back after the bank refused it.
+
+    `refund` is our own public id (`ref_…`) from its metadata.
+    """
+
+    id: str
+    status: RefundStatus
+    amount: int
+    currency: str
+    charge_id: str
+    payment_id: str | None
+    created: datetime
+    pending_reason: str | None
+    failure_reason: str | None
+    balance_transaction: BalanceTransaction | None
+    failed_with: BalanceTransaction | None
+    refund: str | None
+    intent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """Money of a transfer that came back from a seller's account to the platform's balance."""
+
+    id: str
+    transfer_id: str
+    amount: int
+    currency: str
+    created: datetime
+    intent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A charge that its card holder contests at the bank. A status that begins with `warning_` is an inquiry, which
+    moves no money.
+
+    `balance_transactions` are all movements of it so far, as the provider lists them: what it withdrew and charged, and
+    what it gave back. `due_by` is until when evidence is taken.
+    """
+
+    id: str
+    status: DisputeStatus
+    amount: int
+    currency: str
+    charge_id: str
+    payment_id: str | None
+    reason: str
+    network_reason_code: str | None
+    created: datetime
+    due_by: datetime | None
+    past_due: bool
+    has_evidence: bool
+    submission_count: int
+    balance_transactions: tuple[BalanceTransaction, ...]
+
+    @property
+    def is_inquiry(self) -> bool:
+        return self.status.startswith("warning_")
+
+
+@dataclass(frozen=True, slots=True)
+class FraudWarning:
+    """An issuer reports a charge as fraud. `actionable` while it is neither disputed nor wholly refunded."""
+
+    id: str
+    charge_id: str
+    payment_id: str | None
+    fraud_type: str
+    actionable: bool
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Money from a bank onto the platform's own balance."""
+
+    id: str
+    status: TopUpStatus
+    amount: int
+    currency: str
+    created: datetime
+    failure_code: str | None
+    balance_transaction: BalanceTransaction | None
+    intent_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

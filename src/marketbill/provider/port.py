@@ -29,6 +29,7 @@ from marketbill.provider.objects import (
     Transfer,
     WebhookSecrets,
 )
+from marketbill.provider.returns import TakesBack
 from marketbill.provider.tax import CalculatesTax
 
 Metadata = Mapping[str, str]
@@ -115,7 +116,7 @@ class BadObject(InvalidInput):
     """An event whose object has not the form that its type promises; it never will. The text says what is wrong."""
 
 
-class Provider(CalculatesTax, Protocol):
+class Provider(CalculatesTax, TakesBack, Protocol):
     """A payment provider, bound to one platform's credentials."""
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ requirements.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -28,9 +28,10 @@ from marketbill.provider.objects import (
 from marketbill.provider.port import Metadata, Refused
 from marketbill.provider.stripe import reading, webhooks
 from marketbill.provider.stripe.fields import Json, id_of, text
+from marketbill.provider.stripe.returns import StripeReturns
 from marketbill.provider.stripe.taxes import StripeTax
 from marketbill.provider.stripe.units import to_stripe, to_stripe_charge, to_stripe_payout
-from marketbill.provider.stripe.wire import Wire
+from marketbill.provider.stripe.wire import Wire, path_of
 
 if TYPE_CHECKING:
     from stripe.params import (
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 _CLOCK_SLACK = timedelta(minutes=2)
 
 
-class StripeProvider(StripeTax):
+class StripeProvider(StripeTax, StripeReturns):
     """One platform's Stripe account. See `port.Provider` for the meaning of each method."""
 
     def __init__(self, secret_key: str, base_url: str | None = None) -> None:
@@ -79,7 +80,7 @@ class StripeProvider(StripeTax):
             connect=await self._create_webhook_endpoint(url, webhooks.CONNECT_TYPES, connect=True),
         )
         for id in old:
-            await self._wire.call("delete", f"/v1/webhook_endpoints/{_path(id)}", dict)
+            await self._wire.call("delete", f"/v1/webhook_endpoints/{path_of(id)}", dict)
         return secrets
 
     async def move_webhook_endpoints(self, url: str) -> bool:
@@ -96,7 +97,7 @@ class StripeProvider(StripeTax):
                 "enabled_events": list(webhooks.CONNECT_TYPES if connect else webhooks.PLATFORM_TYPES),  # pyright: ignore[reportAssignmentType]
                 "disabled": False,
             }
-            await self._wire.call("post", f"/v1/webhook_endpoints/{_path(found['id'])}", dict, params)
+            await self._wire.call("post", f"/v1/webhook_endpoints/{path_of(found['id'])}", dict, params)
         return True
 
     async def list_events(
@@ -151,7 +152,7 @@ class StripeProvider(StripeTax):
         return None
 
     async def retrieve_account(self, account_id: str) -> Account:
-        return await self._wire.call("get", f"/v1/accounts/{_path(account_id)}", reading.account)
+        return await self._wire.call("get", f"/v1/accounts/{path_of(account_id)}", reading.account)
 
     async def create_account_link(self, account_id: str, *, return_url: str, refresh_url: str) -> AccountLink:
         params: AccountLinkCreateParams = {
@@ -179,11 +180,11 @@ class StripeProvider(StripeTax):
 
     async def attach_payment_method(self, token: str, customer_id: str, *, key: str) -> PaymentMethod:
         params: PaymentMethodAttachParams = {"customer": customer_id}
-        url = f"/v1/payment_methods/{_path(token)}/attach"
+        url = f"/v1/payment_methods/{path_of(token)}/attach"
         return await self._wire.call("post", url, reading.payment_method, params, key=key)
 
     async def find_payment_method(self, method_id: str, customer_id: str) -> PaymentMethod | None:
-        url = f"/v1/customers/{_path(customer_id)}/payment_methods/{_path(method_id)}"
+        url = f"/v1/customers/{path_of(customer_id)}/payment_methods/{path_of(method_id)}"
         try:
             return await self._wire.call("get", url, reading.payment_method)
         except Refused as refused:
@@ -227,7 +228,7 @@ class StripeProvider(StripeTax):
         return await self._wire.call("post", "/v1/payment_intents", reading.payment, params, key=key)
 
     async def retrieve_payment(self, payment_id: str) -> PaymentState:
-        return await self._wire.call("get", f"/v1/payment_intents/{_path(payment_id)}", reading.payment)
+        return await self._wire.call("get", f"/v1/payment_intents/{path_of(payment_id)}", reading.payment)
 
     async def confirm_payment(
         self, payment_id: str, payment_method_id: str, *, key: str, return_url: str | None = None
@@ -235,11 +236,11 @@ class StripeProvider(StripeTax):
         params: PaymentIntentConfirmParams = {"payment_method": payment_method_id}
         if return_url is not None:
             params["return_url"] = return_url
-        url = f"/v1/payment_intents/{_path(payment_id)}/confirm"
+        url = f"/v1/payment_intents/{path_of(payment_id)}/confirm"
         return await self._wire.call("post", url, reading.payment, params, key=key)
 
     async def cancel_payment(self, payment_id: str, *, key: str) -> PaymentState:
-        url = f"/v1/payment_intents/{_path(payment_id)}/cancel"
+        url = f"/v1/payment_intents/{path_of(payment_id)}/cancel"
         return await self._wire.call("post", url, reading.payment, key=key)
 
     async def find_payments(
@@ -264,10 +265,10 @@ class StripeProvider(StripeTax):
 
     async def retrieve_charge(self, charge_id: str) -> Charge:
         params = {"expand": ["balance_transaction"]}
-        return await self._wire.call("get", f"/v1/charges/{_path(charge_id)}", reading.charge, params)
+        return await self._wire.call("get", f"/v1/charges/{path_of(charge_id)}", reading.charge, params)
 
     async def retrieve_balance_transaction(self, balance_transaction_id: str) -> BalanceTransaction:
-        url = f"/v1/balance_transactions/{_path(balance_transaction_id)}"
+        url = f"/v1/balance_transactions/{path_of(balance_transaction_id)}"
         return await self._wire.call("get", url, reading.balance_transaction)
 
     async def list_balance_transactions(
@@ -323,7 +324,7 @@ class StripeProvider(StripeTax):
         return await self._wire.call("post", "/v1/payouts", reading.payout, params, key=key, account_id=account_id)
 
     async def retrieve_payout(self, account_id: str, payout_id: str) -> Payout:
-        return await self._wire.call("get", f"/v1/payouts/{_path(payout_id)}", reading.payout, account_id=account_id)
+        return await self._wire.call("get", f"/v1/payouts/{path_of(payout_id)}", reading.payout, account_id=account_id)
 
     async def find_payouts(
         self, account_id: str, *, created_from: datetime, created_until: datetime | None = None
@@ -358,11 +359,6 @@ def _same_place(known: str, url: str) -> bool:
     if ours.hostname == theirs.hostname == "127.0.0.1":
         return ours.path == theirs.path
     return known == url
-
-
-def _path(id: str) -> str:
-    """An id within a URL's path; whatever it holds, it stays one segment."""
-    return quote(id, safe="")
 
 
 def _between(start: datetime, end: datetime | None = None) -> dict[str, int]:

@@ -10,14 +10,20 @@ from marketbill.provider.stripe.webhooks import knows_version
 
 #: An id goes into the provider's addresses, so nothing else may stand in one.
 _ID = re.compile(r"[a-z]+_[A-Za-z0-9_]{1,240}")
-#: What the object of an event is, by the first word of the event's type.
+#: What the object of an event is, by the event's type without its last word.
 _OBJECT = {
     "payment_intent": "payment_intent",
     "charge": "charge",
+    "charge.dispute": "dispute",
     "balance": "balance",
     "capability": "capability",
     "payout": "payout",
+    "radar.early_fraud_warning": "radar.early_fraud_warning",
+    "refund": "refund",
+    "transfer": "transfer",
 }
+#: Events of the platform's own objects; what a connected account does with its own is its own business.
+_OWN = ("payment_intent.", "charge.", "refund.", "transfer.", "radar.")
 #: Characters of a text from outside that a reason repeats.
 _SHOWN_MAX = 40
 
@@ -63,7 +69,54 @@ class PayoutChanged:
     payout: str | None
 
 
-Fact = ChargeSucceeded | PaymentChanged | FundsAvailable | AccountChanged | PayoutChanged
+@dataclass(frozen=True, slots=True)
+class RefundChanged:
+    """A refund of a charge of the platform's is in another state: read it from the provider. `refund` is our own public
+    id of it, where we made it."""
+
+    refund_id: str
+    charge_id: str
+    payment_id: str | None
+    refund: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReversed:
+    """Something of a transfer was taken back; `transfer` is our own public id of it."""
+
+    transfer_id: str
+    transfer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeChanged:
+    """A dispute was opened, changed, decided, or moved money: read it from the provider."""
+
+    dispute_id: str
+    charge_id: str
+    payment_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FraudWarned:
+    """An issuer warned about a charge, or its warning changed: read it from the provider."""
+
+    warning_id: str
+    charge_id: str
+    payment_id: str | None
+
+
+Fact = (
+    ChargeSucceeded
+    | PaymentChanged
+    | FundsAvailable
+    | AccountChanged
+    | PayoutChanged
+    | RefundChanged
+    | TransferReversed
+    | DisputeChanged
+    | FraudWarned
+)
 
 
 def fact_of(event: ProviderEvent) -> Fact | None:
@@ -83,10 +136,14 @@ def fact_of(event: ProviderEvent) -> Fact | None:
 
 
 def _check_object(event: ProviderEvent) -> None:
-    due = _OBJECT.get(event.type.partition(".")[0]) if event.type.count(".") == 1 else None
+    due = _OBJECT.get(event.type.rpartition(".")[0])
     actual = event.object.get("object", due)
     if due and actual != due:
-        found = f"a {actual[:_SHOWN_MAX]}" if isinstance(actual, str) and actual.isidentifier() else "of no known kind"
+        found = (
+            f"a {actual[:_SHOWN_MAX]}"
+            if isinstance(actual, str) and actual.replace(".", "_").isidentifier()
+            else "of no known kind"
+        )
         raise BadObject(f"an event {event.type} whose object is {found}, not a {due}")
 
 
@@ -94,8 +151,19 @@ def _fact(event: ProviderEvent) -> Fact | None:
     thing = event.object
     believed = knows_version(event.api_version)
     match event.type:
-        case name if name.startswith(("payment_intent.", "charge.")) and event.account is not None:
+        case name if name.startswith(_OWN) and event.account is not None:
             return None
+        case name if name.startswith("charge.dispute."):
+            return DisputeChanged(_id(thing), _id(thing, "charge"), _id_or_none(thing, "payment_intent"))
+        case name if name.startswith("radar.early_fraud_warning."):
+            return FraudWarned(_id(thing), _id(thing, "charge"), _id_or_none(thing, "payment_intent"))
+        case name if name.startswith("refund."):
+            if thing.get("charge") is None:
+                return None
+            refund = text_or_none(part(thing, "metadata"), "marketbill_refund")
+            return RefundChanged(_id(thing), _id(thing, "charge"), _id_or_none(thing, "payment_intent"), refund)
+        case "transfer.reversed":
+            return TransferReversed(_id(thing), text_or_none(part(thing, "metadata"), "marketbill_transfer"))
         case name if name.startswith("charge.") and not believed:
             payment = thing.get("payment_intent")
             return PaymentChanged(_id(thing, "payment_intent"), _group(thing)) if payment else None
@@ -144,6 +212,10 @@ def _group(thing: Json) -> str | None:
 
 def _id(thing: Json, name: str = "id") -> str:
     return _checked(name, id_of(thing, name))
+
+
+def _id_or_none(thing: Json, name: str) -> str | None:
+    return None if thing.get(name) is None else _id(thing, name)
 
 
 def _checked(name: str, id: str) -> str:

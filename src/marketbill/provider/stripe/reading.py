@@ -13,6 +13,9 @@ from marketbill.provider.objects import (
     Charge,
     ChargeStatus,
     Decline,
+    Dispute,
+    DisputeStatus,
+    FraudWarning,
     FundsStatus,
     NextAction,
     PaymentMethod,
@@ -21,7 +24,12 @@ from marketbill.provider.objects import (
     Payout,
     PayoutStatus,
     ProviderEvent,
+    Refund,
+    RefundStatus,
     Requirements,
+    Reversal,
+    TopUp,
+    TopUpStatus,
     Transfer,
 )
 from marketbill.provider.port import INTENT_METADATA
@@ -138,14 +146,13 @@ def payment(data: Json) -> PaymentState:
 def charge(data: Json) -> Charge:
     """`balance_transaction` is read only when it was expanded."""
     code = currency(data)
-    settled = data.get("balance_transaction")
     return Charge(
         id=id_of(data),
         amount=amount(data, "amount", code),
         currency=code,
         status=cast(ChargeStatus, one_of(data, "status", get_args(ChargeStatus))),
         payment_id=id_or_none(data, "payment_intent"),
-        balance_transaction=balance_transaction(settled) if isinstance(settled, Mapping) else None,
+        balance_transaction=_expanded(data, "balance_transaction"),
     )
 
 
@@ -162,6 +169,8 @@ def balance_transaction(data: Json) -> BalanceTransaction:
         available_on=instant(data, "available_on"),
         source=id_or_none(data, "source"),
         exchange_rate=rate_or_none(data, "exchange_rate"),
+        category=text_or_none(data, "reporting_category"),
+        created=instant_or_none(data, "created"),
     )
 
 
@@ -176,6 +185,86 @@ def transfer(data: Json) -> Transfer:
         created=instant(data, "created"),
         intent_id=_intent_id(data),
         transfer_group=text_or_none(data, "transfer_group"),
+        amount_reversed=0 if data.get("amount_reversed") is None else amount(data, "amount_reversed", code),
+    )
+
+
+def refund(data: Json) -> Refund:
+    """Its balance transactions are read only where they were expanded."""
+    code = currency(data)
+    return Refund(
+        id=id_of(data),
+        status=cast(RefundStatus, one_of(data, "status", get_args(RefundStatus))),
+        amount=amount(data, "amount", code),
+        currency=code,
+        charge_id=id_of(data, "charge"),
+        payment_id=id_or_none(data, "payment_intent"),
+        created=instant(data, "created"),
+        pending_reason=text_or_none(data, "pending_reason"),
+        failure_reason=text_or_none(data, "failure_reason"),
+        balance_transaction=_expanded(data, "balance_transaction"),
+        failed_with=_expanded(data, "failure_balance_transaction"),
+        refund=text_or_none(part(data, "metadata"), "marketbill_refund"),
+        intent_id=_intent_id(data),
+    )
+
+
+def reversal(data: Json) -> Reversal:
+    code = currency(data)
+    return Reversal(
+        id=id_of(data),
+        transfer_id=id_of(data, "transfer"),
+        amount=amount(data, "amount", code),
+        currency=code,
+        created=instant(data, "created"),
+        intent_id=_intent_id(data),
+    )
+
+
+def dispute(data: Json) -> Dispute:
+    """Asked for with its balance transactions."""
+    code = currency(data)
+    evidence = part(data, "evidence_details")
+    return Dispute(
+        id=id_of(data),
+        status=cast(DisputeStatus, one_of(data, "status", get_args(DisputeStatus))),
+        amount=amount(data, "amount", code),
+        currency=code,
+        charge_id=id_of(data, "charge"),
+        payment_id=id_or_none(data, "payment_intent"),
+        reason=text(data, "reason"),
+        network_reason_code=text_or_none(data, "network_reason_code"),
+        created=instant(data, "created"),
+        due_by=instant_or_none(evidence, "due_by"),
+        past_due=evidence.get("past_due") is True,
+        has_evidence=evidence.get("has_evidence") is True,
+        submission_count=whole(evidence, "submission_count"),
+        balance_transactions=tuple(balance_transaction(one) for one in parts(data, "balance_transactions")),
+    )
+
+
+def fraud_warning(data: Json) -> FraudWarning:
+    return FraudWarning(
+        id=id_of(data),
+        charge_id=id_of(data, "charge"),
+        payment_id=id_or_none(data, "payment_intent"),
+        fraud_type=text(data, "fraud_type"),
+        actionable=data.get("actionable") is True,
+        created=instant(data, "created"),
+    )
+
+
+def top_up(data: Json) -> TopUp:
+    code = currency(data)
+    return TopUp(
+        id=id_of(data),
+        status=cast(TopUpStatus, one_of(data, "status", get_args(TopUpStatus))),
+        amount=amount(data, "amount", code),
+        currency=code,
+        created=instant(data, "created"),
+        failure_code=text_or_none(data, "failure_code"),
+        balance_transaction=_expanded(data, "balance_transaction"),
+        intent_id=_intent_id(data),
     )
 
 
@@ -215,6 +304,12 @@ def event(data: Json) -> ProviderEvent:
         previous=data["data"].get("previous_attributes"),
         api_version=data.get("api_version"),
     )
+
+
+def _expanded(data: Json, name: str) -> BalanceTransaction | None:
+    """A balance transaction within, where it was asked for and is there."""
+    found = data.get(name)
+    return balance_transaction(found) if isinstance(found, Mapping) else None
 
 
 def _requirements_v2(data: Json) -> Requirements:

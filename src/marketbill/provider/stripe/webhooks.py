@@ -17,7 +17,7 @@ from marketbill.provider.stripe import reading
 API_VERSION = stripe.api_version
 _RELEASE = API_VERSION.partition(".")[2]
 
-#: The platform's own events.
+#: The platform's own events; the provider's list of events can be asked for 20 types at once.
 PLATFORM_TYPES = (
     "payment_intent.succeeded",
     "payment_intent.payment_failed",
@@ -26,6 +26,17 @@ PLATFORM_TYPES = (
     "payment_intent.processing",
     "charge.updated",
     "balance.available",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "transfer.reversed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+    "radar.early_fraud_warning.updated",
 )
 #: Those of the connected accounts.
 CONNECT_TYPES = (

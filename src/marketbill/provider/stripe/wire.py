@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import stripe
@@ -149,6 +150,11 @@ class Wire:
         if limit is None:
             raise Unknown(Failure(None, "search_too_wide", f"More than {wanted} objects at {url}."), untouched=True)
         return found
+
+
+def path_of(id: str) -> str:
+    """An id within a URL's path; whatever it holds, it stays one segment."""
+    return quote(id, safe="")
 
 
 def _json(answer: StripeResponse) -> Json:
