@@ -295,3 +295,38 @@ class TestFraudWarnings:
         assert not bench.get(f"/v1/radar/early_fraud_warnings/{warning['id']}")["actionable"]
         assert len(bench.events("radar.early_fraud_warning.updated")) == 1
         assert not bench.control(f"charges/{charge}/fraud_warning", {})["actionable"]
+
+
+class TestPrices:
+    """Fees as a platform's own contract has them: one for a dispute received, one for each that is answered."""
+
+    def test_answering_costs_a_fee_of_its_own(self, bench: Any) -> None:
+        prices = {"currency": "usd", "received": 2_000, "countered": 2_000, "returned": "countered"}
+        assert bench.control("dispute_fees", prices) == prices
+        dispute = disputed(bench)
+        answer(bench, dispute, "winning_evidence")
+        assert moved(again(bench, dispute)) == [("dispute", -1_000, 2_000, -3_000), ("dispute", 0, 2_000, -2_000)]
+        bench.advance(minutes=5)
+        assert moved(again(bench, dispute))[2:] == [("dispute_reversal", 1_000, -2_000, 3_000)]
+        assert bench.balance("usd")[0] == -2_000
+        assert bench.control("state")["books_balance"]
+
+    def test_an_inquiry_that_is_answered_costs_nothing(self, bench: Any) -> None:
+        bench.control("dispute_fees", {"currency": "usd", "countered": 2_000})
+        inquiry = disputed(bench, card="pm_card_createDisputeInquiry")
+        answer(bench, inquiry, "No,+it+was+delivered")
+        assert again(bench, inquiry)["balance_transactions"] == []
+
+    def test_a_part_may_be_won(self, bench: Any) -> None:
+        dispute = disputed(bench)
+        decided = bench.control(f"disputes/{dispute['id']}/decide", {"outcome": "won", "amount": 400})
+        assert decided["status"] == "won"
+        assert moved(again(bench, dispute))[1:] == [("dispute_reversal", 400, -1_500, 1_900)]
+
+    @pytest.mark.parametrize("wrong", [{"outcome": "won", "amount": 1_001}, {"outcome": "lost", "amount": 5}])
+    def test_no_other_part(self, bench: Any, wrong: Any) -> None:
+        dispute = disputed(bench)
+        assert (
+            bench.send("POST", f"/_sandbox/disputes/{dispute['id']}/decide", str(wrong).replace("'", '"')).status == 400
+        )
+        assert again(bench, dispute)["status"] == "needs_response"

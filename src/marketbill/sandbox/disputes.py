@@ -1,23 +1,24 @@
 """Disputes: a card holder takes money back through the bank, and the account may answer with evidence.
 
-A chargeback withdraws its amount and a fee at once; winning it brings both back, losing it moves nothing more. An
-inquiry withdraws nothing. Evidence is submitted once; three texts of Stripe's test mode decide the outcome within
-minutes: ``winning_evidence``, ``losing_evidence`` and, for an inquiry, ``escalate_inquiry_evidence``. Other evidence is
-judged by the issuer much later, against the account; a chargeback without evidence is lost when its time is over.
+A chargeback withdraws its amount and a fee at once, and may cost another fee when it is answered (`dispute_fees`).
+Winning it brings the amount back, or the part of it that was won, with the fees that the provider returns; losing it
+moves nothing more. An inquiry withdraws nothing. Evidence is submitted once; three texts of Stripe's test mode decide
+the outcome within minutes: ``winning_evidence``, ``losing_evidence`` and, for an inquiry,
+``escalate_inquiry_evidence``. Other evidence is judged by the issuer much later, against the account; a chargeback
+without evidence is lost when its time is over.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from marketbill.sandbox import balances, exchange_rates, fraud_warnings
+from marketbill.sandbox import balances, dispute_fees, exchange_rates, fraud_warnings
 from marketbill.sandbox.call import Call
 from marketbill.sandbox.cards import TestCard
 from marketbill.sandbox.clock import DAY, midnight
 from marketbill.sandbox.currencies import check_positive, check_step, in_words, step
 from marketbill.sandbox.desk import Desk
 from marketbill.sandbox.events import emit
-from marketbill.sandbox.fees import dispute_fee
 from marketbill.sandbox.parameters import merged_metadata
 from marketbill.sandbox.rendering import page
 from marketbill.sandbox.wire import Doc, invalid, new_id, refused
@@ -183,7 +184,7 @@ def _withdraw(desk: Desk, account: str, doc: Doc) -> None:
         else exchange_rates.settlement_currency(desk, merchant, doc["currency"])
     )
     taken = exchange_rates.convert(desk, doc["amount"], doc["currency"], into, nothing_allowed=True)
-    _move(desk, account, doc, -taken.amount, taken, dispute_fee(into), "dispute")
+    _move(desk, account, doc, -taken.amount, taken, dispute_fees.received(desk, into), "dispute")
     desk.schedule.add(doc["evidence_details"]["due_by"] + 1, "dispute_due", doc["id"])
 
 
@@ -207,31 +208,64 @@ def _move(
     doc["balance_transactions"] = [*doc["balance_transactions"], transaction["id"]]
 
 
-def _close(desk: Desk, account: str, doc: Doc, status: str) -> None:
-    """End a dispute. One that is won brings amount and fee back, by the rate of now."""
+def _counter(desk: Desk, account: str, doc: Doc) -> None:
+    """Charge for a chargeback that is answered: a movement of no amount, its fee alone."""
+    first = desk.store.get("balance_transaction", doc["balance_transactions"][0])
+    fee = dispute_fees.countered(desk, first["currency"])
+    if not fee:
+        return
+    transaction = balances.record(
+        desk,
+        account,
+        transaction_type="adjustment",
+        reporting_category="dispute",
+        amount=0,
+        currency=first["currency"],
+        source=doc["id"],
+        fee=fee,
+        fee_description="Dispute countered fee",
+        description=f"Dispute countered fee for {doc['charge']}",
+    )
+    doc["balance_transactions"] = [*doc["balance_transactions"], transaction["id"]]
+
+
+def _close(desk: Desk, account: str, doc: Doc, status: str, *, won: int | None = None) -> None:
+    """End a dispute. One that is won brings amount and fees back, by the rate of now; only a part where ``won`` (minor
+    units) says so."""
     doc["status"] = status
     for kind in ("dispute_decided", "dispute_due", "inquiry_over"):
         desk.schedule.drop(kind, doc["id"])
     if status == "won":
-        first = desk.store.get("balance_transaction", doc["balance_transactions"][0])
-        back = exchange_rates.convert(desk, doc["amount"], doc["currency"], first["currency"], nothing_allowed=True)
-        _move(desk, account, doc, back.amount, back, -first["fee"], "dispute_reversal")
+        moved = [desk.store.get("balance_transaction", one) for one in doc["balance_transactions"]]
+        amount = doc["amount"] if won is None else won
+        back = exchange_rates.convert(desk, amount, doc["currency"], moved[0]["currency"], nothing_allowed=True)
+        fees = dispute_fees.returned(
+            desk,
+            back.currency,
+            received=moved[0]["fee"],
+            countered=sum(one["fee"] for one in moved[1:]),
+        )
+        _move(desk, account, doc, back.amount, back, -fees, "dispute_reversal")
         doc["is_charge_refundable"] = True
     emit(desk, account, "charge.dispute.closed", doc)
     if status == "won":
         emit(desk, account, "charge.dispute.funds_reinstated", doc)
 
 
-def decide(desk: Desk, identifier: str, outcome: str) -> Doc:
+def decide(desk: Desk, identifier: str, outcome: str, *, amount: int | None = None) -> Doc:
     """The issuer decides a dispute that is open or under review: ``won``, ``lost``; for an inquiry both close it.
 
-    :raises ApiError: there is no such dispute, or it is over.
+    ``amount`` (minor units) is the part of it that is won, all of it unless given.
+
+    :raises ApiError: there is no such dispute, it is over, or that part of it cannot be won.
     """
     account = desk.store.owner_of_named("dispute", identifier, param="dispute")
     doc = desk.store.edit(identifier)
     if doc["status"] not in (*_OPEN, "under_review", "warning_under_review"):
         raise refused(f"The dispute {identifier} is over: its status is {doc['status']}.", param="dispute")
-    _close(desk, account, doc, "warning_closed" if doc["status"].startswith("warning_") else outcome)
+    if amount is not None and (outcome != "won" or not 0 < amount <= doc["amount"]):
+        raise invalid("`amount` is the part of the disputed amount that is won.", param="amount")
+    _close(desk, account, doc, "warning_closed" if doc["status"].startswith("warning_") else outcome, won=amount)
     return doc
 
 
@@ -330,6 +364,8 @@ def update(call: Call) -> Doc:
 def _review(call: Call, doc: Doc) -> None:
     inquiry = doc["status"] == "warning_under_review"
     text = (doc["evidence"]["uncategorized_text"] or "").strip()
+    if not inquiry:
+        _counter(call.desk, call.account, doc)
     known = (WINNING, LOSING, ESCALATING) if inquiry else (WINNING, LOSING)
     if text in known:
         call.desk.schedule.add(call.now + REVIEW_SECONDS, "dispute_decided", doc["id"])

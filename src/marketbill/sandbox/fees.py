@@ -26,21 +26,6 @@ FIXED_PART = {
 FIXED_PART_BY_EXPONENT = {0: 50, 2: 30, 3: 100}
 
 
-#: What a chargeback costs, in minor units: 15.00 of a currency with two decimals, unless that is nothing much there.
-DISPUTE_FEE = 1_500
-DISPUTE_FEE_BY_CURRENCY = {
-    "jpy": 1_300, "krw": 15_000, "clp": 12_000, "huf": 540_000, "czk": 34_000, "isk": 180_000, "twd": 45_000,
-    "dkk": 11_000, "nok": 15_000, "sek": 15_000, "hkd": 11_500, "mxn": 22_500, "thb": 50_000, "inr": 100_000,
-    "idr": 20_000_000, "ugx": 5_500_000, "vnd": 350_000, "bhd": 5_000, "jod": 10_000, "kwd": 4_500, "omr": 5_500,
-    "tnd": 45_000,
-}  # fmt: skip
-
-
-def dispute_fee(currency: str) -> int:
-    """Return the fee of a chargeback in minor units of the currency that it is withdrawn in."""
-    return DISPUTE_FEE_BY_CURRENCY.get(currency, DISPUTE_FEE)
-
-
 def charge_fee(amount: int, *, currency: str, country: str) -> int:
     """Return the processing fee of a charge in minor units, rounded half up to what the currency can express.
 
