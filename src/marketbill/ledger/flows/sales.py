@@ -95,6 +95,13 @@ PAYOUT = (
         (Leg(chart.PSP_AVAILABLE, chart.BANK, "float"),),
     ),
     Template(
+        "float-returned",
+        Area.PAYOUT,
+        "The platform's bank took a top-up back.",
+        ("topup",),
+        (Leg(chart.BANK, chart.PSP_AVAILABLE, "float"),),
+    ),
+    Template(
         "transfer",
         Area.PAYOUT,
         "What is payable went to the seller's account at the provider; custody follows it there.",
@@ -162,6 +169,13 @@ PAYOUT = (
         "The platform's own payout: its balance at the provider went to its bank.",
         ("payout",),
         (Leg(chart.BANK, chart.PSP_AVAILABLE, "payout"),),
+    ),
+    Template(
+        "platform-payout-returned",
+        Area.PAYOUT,
+        "The platform's own payout failed, or its bank sent it back.",
+        ("payout",),
+        (Leg(chart.PSP_AVAILABLE, chart.BANK, "payout"),),
     ),
     Template(
         "recharge",
