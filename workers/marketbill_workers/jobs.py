@@ -13,6 +13,7 @@ from marketbill.ids import PlatformId
 from marketbill.ledger import hold
 from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available, release_due
+from marketbill.payouts import treasury
 from marketbill.payouts.payout import execute_payouts
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
@@ -46,6 +47,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "keep_up_sellers": keep_up_sellers,
     CATCH_UP: catch_up,
     GO_ON: go_on,
+    treasury.JOB: treasury.keep_up_treasury,
     "expire_holds": expire_holds,
 }
 PRUNE = "prune"

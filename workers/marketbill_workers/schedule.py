@@ -22,6 +22,7 @@ from marketbill.health import alarms
 from marketbill.ids import NO_PLATFORM
 from marketbill.payments.resolve import NEWS_DUE as PAYMENT_NEWS_DUE
 from marketbill.payments.resolve import UNSETTLED_DUE
+from marketbill.payouts import treasury
 from marketbill.payouts.upkeep import NEWS_DUE as PAYOUT_NEWS_DUE
 from marketbill.payouts.upkeep import RETURN_DUE
 from marketbill.platforms.model import platform, provider_credential
@@ -136,6 +137,12 @@ async def catch_up(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(platform, CATCH_UP, (str(platform),)) for platform in connected])
 
 
+async def keep_up_treasury(scope: SystemScope, _: Slot) -> None:
+    """Has every platform that is connected look for money of its own that moved."""
+    connected = (await scope.connection.scalars(_CONNECTED, {"limit": PLATFORMS_MAX})).all()
+    await outbox.enqueue_for(scope, [(platform, treasury.JOB, (str(platform),)) for platform in connected])
+
+
 async def ask_returns(scope: SystemScope, _: Slot) -> None:
     """Owes the asking about payouts that were paid and may have come back since."""
     values = {"now": scope.now, "limit": PLATFORMS_MAX}
@@ -159,6 +166,7 @@ async def raise_alarms(scope: SystemScope, slot: Slot) -> None:
 SCHEDULE = (
     Scheduled(Recurring("sweep", _MINUTE), sweep),
     Scheduled(Recurring("catch_up", timedelta(minutes=10)), catch_up),
+    Scheduled(Recurring("treasury", timedelta(minutes=10)), keep_up_treasury),
     Scheduled(Recurring("ask_returns", timedelta(hours=1)), ask_returns),
     Scheduled(Recurring("prune", timedelta(hours=1)), prune),
     Scheduled(Recurring("refresh_rates", timedelta(hours=4)), refresh_rates),

@@ -1,79 +1,85 @@
-"""The platform's own money at the provider: top-ups from its bank, and payouts to it.
+"""The platform's own money at the provider: top-ups, payouts to its bank, and what the provider takes by itself.
 
-Both are made at the provider, so its events and objects are all that we hear of them. Each is booked once, whatever the
-order in which its news comes in: a later return is an entry of its own.
+None of it is asked for by us, so the provider's list of balance transactions is all that we hear of it. It is looked
+through every few minutes, and at once when an event tells of a top-up. Each transaction is booked under its own id, so
+looking twice changes nothing; a kind that is not known goes to suspense, where a person sees it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
-from uuid import UUID
 
 from marketbill.db import WriteScope
-from marketbill.ids import derived_id
+from marketbill.events import outbox
+from marketbill.ids import PlatformId, derived_id
 from marketbill.ledger import chart, journal
-from marketbill.ledger.journal import JournalEntry, Outcome, Posting, Source
-from marketbill.provider.objects import Payout, Topup
+from marketbill.ledger.journal import JournalEntry, Posting, Source
+from marketbill.platforms.credentials import provider_of
+from marketbill.provider.objects import BalanceTransaction
+from marketbill.services import Services
 
-_ENDED_WITHOUT_MONEY = ("pending", "failed", "canceled")
-_RETURNED = ("failed", "canceled")
+#: So far back each look goes: longer than anybody leaves the machine switched off.
+LOOKS_BACK = timedelta(days=30)
+#: Transactions of one type in one look.
+LOOK_MAX = 1_000
+JOB = "keep_up_treasury"
 
-
-@dataclass(frozen=True, slots=True)
-class _Movement:
-    """An amount of the platform's own, from its bank to the provider or back."""
-
-    kind: str
-    source: Source
-    provider_id: str
-    amount: int
-    currency: str
-    to_bank: bool
-
-    def entry(self, scope: WriteScope, words: str) -> JournalEntry:
-        bank, there = chart.bank(self.currency), chart.psp_available(self.currency)
-        return JournalEntry(
-            key=f"{self.kind}:{self.provider_id}",
-            kind=self.kind,
-            source=self.source,
-            postings=(Posting(bank, there, self.amount) if self.to_bank else Posting(there, bank, self.amount),),
-            effective_at=scope.now,
-            description=f"{words} {self.provider_id}",
-            reason={"provider_object": self.provider_id},
-        )
-
-
-async def top_up(scope: WriteScope, told: Topup) -> None:
-    """J0: what came from the platform's bank, and what its bank took back again."""
-    if told.status in _ENDED_WITHOUT_MONEY:
-        return
-    source = Source("topup", _named(scope, told.id))
-    came = _Movement("float", source, told.id, told.amount, told.currency, to_bank=False)
-    entries = [came.entry(scope, "Float top-up")]
-    if told.status == "reversed":
-        went = _Movement("float-returned", source, told.id, told.amount, told.currency, to_bank=True)
-        entries.append(went.entry(scope, "Float top-up taken back"))
-    await _post(scope, entries)
+#: The provider's types, and the kind of entry that each is booked as.
+_KINDS = {
+    "topup": "float",
+    "topup_reversal": "float-returned",
+    "payout": "platform-payout",
+    "payout_failure": "platform-payout-returned",
+    "payout_cancel": "platform-payout-returned",
+    "stripe_fee": "suspense",
+    "adjustment": "suspense",
+    "contribution": "suspense",
+    "network_cost": "suspense",
+}
+_WORDS = {
+    "float": "Top-up from the platform's bank",
+    "float-returned": "Top-up taken back by the bank",
+    "platform-payout": "Payout to the platform's bank",
+    "platform-payout-returned": "Payout to the platform's bank came back",
+    "suspense": "Moved by the provider",
+}
 
 
-async def pay_out(scope: WriteScope, told: Payout) -> None:
-    """A payout of the platform itself: its balance is less from the moment it is made, until it comes back."""
-    source = Source("payout", _named(scope, told.id))
-    went = _Movement("platform-payout", source, told.id, told.amount, told.currency, to_bank=True)
-    entries = [went.entry(scope, "Payout of the platform")]
-    if told.status in _RETURNED:
-        back = _Movement("platform-payout-returned", source, told.id, told.amount, told.currency, to_bank=False)
-        entries.append(back.entry(scope, "Payout of the platform came back"))
-    await _post(scope, entries)
+async def money_moved(scope: WriteScope) -> None:
+    """The platform's own money moved at the provider: it is looked at soon."""
+    await outbox.enqueue(scope, JOB, str(scope.platform))
 
 
-async def _post(scope: WriteScope, entries: Sequence[JournalEntry]) -> None:
-    """What stands already stands as it was told first: only its time would be another one now."""
-    for result in await journal.post(scope, entries):
-        if result.outcome is Outcome.REFUSED and result.refusal is not None:
-            raise result.refusal
+async def keep_up_treasury(services: Services, platform: PlatformId) -> None:
+    """Books what moved and is not booked yet; safe to run in many workers at once."""
+    async with services.db.read(platform) as scope:
+        provider, now = await provider_of(services, scope), scope.now
+    for type_ in _KINDS:
+        listed = await provider.list_balance_transactions(created_from=now - LOOKS_BACK, type=type_, limit=LOOK_MAX)
+        own = [one for one in listed if one.net and not _is_of_a_dispute(one)]
+        if own:
+            async with services.db.write(platform) as scope:
+                await journal.post_all(scope, [_entry(scope, one) for one in reversed(own)])
 
 
-def _named(scope: WriteScope, provider_id: str) -> UUID:
-    """An id for what is none of our objects: the same whenever it is asked for."""
-    return derived_id(sha256(scope.platform.bytes + provider_id.encode()).digest())
+def _is_of_a_dispute(one: BalanceTransaction) -> bool:
+    """What a dispute withdraws or gives back is an adjustment too, and is booked with the dispute."""
+    return (one.category or "").startswith("dispute")
+
+
+def _entry(scope: WriteScope, one: BalanceTransaction) -> JournalEntry:
+    kind = _KINDS[one.type]
+    return JournalEntry(
+        key=f"{kind}:{one.id}",
+        kind=kind,
+        source=Source("balance transaction", derived_id(sha256(scope.platform.bytes + one.id.encode()).digest())),
+        postings=(_posting(kind, one),),
+        effective_at=one.created or one.available_on,
+        description=f"{_WORDS[kind]}: {one.source or one.id}",
+        reason={"balance_transaction": one.id, "type": one.type, "provider_object": one.source or ""},
+    )
+
+
+def _posting(kind: str, one: BalanceTransaction) -> Posting:
+    there = chart.psp_available(one.currency)
+    other = chart.account(chart.SUSPENSE_PSP, one.currency) if kind == "suspense" else chart.bank(one.currency)
+    return Posting(there, other, one.net) if one.net > 0 else Posting(other, there, -one.net)

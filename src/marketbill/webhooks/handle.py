@@ -23,6 +23,7 @@ from marketbill.payments import charging, recording, settle
 from marketbill.payments.settle import ChargeFact
 from marketbill.payouts import payout as payouts
 from marketbill.payouts import transfer as transfers
+from marketbill.payouts import treasury
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider.objects import BalanceTransaction, PaymentState, Payout
 from marketbill.provider.port import BadObject, Failure, Provider, Unknown
@@ -32,6 +33,7 @@ from marketbill.provider.stripe.facts import (
     ChargeSucceeded,
     Fact,
     FundsAvailable,
+    OwnMoneyMoved,
     PaymentChanged,
     PayoutChanged,
     fact_of,
@@ -183,6 +185,8 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
         await inbox.mark_handled(scope, [event.id for event in events])
         if any(isinstance(fact, FundsAvailable) for fact in facts):
             await transfers.funds_came(scope)
+        if any(isinstance(fact, OwnMoneyMoved) for fact in facts):
+            await treasury.money_moved(scope)
         await settle.settle(scope, charges)
     await charging.record_taken(services, platform, late)
     if any(isinstance(fact, FundsAvailable) for fact in facts):

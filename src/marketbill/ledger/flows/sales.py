@@ -91,14 +91,14 @@ PAYOUT = (
         "float",
         Area.PAYOUT,
         "The platform topped up its balance at the provider from its bank.",
-        ("topup",),
+        ("topup", "balance transaction"),
         (Leg(chart.PSP_AVAILABLE, chart.BANK, "float"),),
     ),
     Template(
         "float-returned",
         Area.PAYOUT,
         "The platform's bank took a top-up back.",
-        ("topup",),
+        ("balance transaction",),
         (Leg(chart.BANK, chart.PSP_AVAILABLE, "float"),),
     ),
     Template(
@@ -167,14 +167,14 @@ PAYOUT = (
         "platform-payout",
         Area.PAYOUT,
         "The platform's own payout: its balance at the provider went to its bank.",
-        ("payout",),
+        ("payout", "balance transaction"),
         (Leg(chart.BANK, chart.PSP_AVAILABLE, "payout"),),
     ),
     Template(
         "platform-payout-returned",
         Area.PAYOUT,
         "The platform's own payout failed, or its bank sent it back.",
-        ("payout",),
+        ("balance transaction",),
         (Leg(chart.PSP_AVAILABLE, chart.BANK, "payout"),),
     ),
     Template(

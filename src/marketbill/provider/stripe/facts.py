@@ -20,10 +20,11 @@ _OBJECT = {
     "payout": "payout",
     "radar.early_fraud_warning": "radar.early_fraud_warning",
     "refund": "refund",
+    "topup": "topup",
     "transfer": "transfer",
 }
 #: Events of the platform's own objects; what a connected account does with its own is its own business.
-_OWN = ("payment_intent.", "charge.", "refund.", "transfer.", "radar.")
+_OWN = ("payment_intent.", "charge.", "refund.", "transfer.", "topup.", "radar.")
 #: Characters of a text from outside that a reason repeats.
 _SHOWN_MAX = 40
 
@@ -106,6 +107,11 @@ class FraudWarned:
     payment_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnMoneyMoved:
+    """The platform topped its balance up, or its bank took that back."""
+
+
 Fact = (
     ChargeSucceeded
     | PaymentChanged
@@ -116,6 +122,7 @@ Fact = (
     | TransferReversed
     | DisputeChanged
     | FraudWarned
+    | OwnMoneyMoved
 )
 
 
@@ -162,6 +169,8 @@ def _fact(event: ProviderEvent) -> Fact | None:
                 return None
             refund = text_or_none(part(thing, "metadata"), "marketbill_refund")
             return RefundChanged(_id(thing), _id(thing, "charge"), _id_or_none(thing, "payment_intent"), refund)
+        case name if name.startswith("topup."):
+            return OwnMoneyMoved()
         case "transfer.reversed":
             return TransferReversed(_id(thing), text_or_none(part(thing, "metadata"), "marketbill_transfer"))
         case name if name.startswith("charge.") and not believed:

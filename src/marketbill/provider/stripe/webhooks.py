@@ -37,6 +37,8 @@ PLATFORM_TYPES = (
     "charge.dispute.funds_reinstated",
     "radar.early_fraud_warning.created",
     "radar.early_fraud_warning.updated",
+    "topup.succeeded",
+    "topup.reversed",
 )
 #: Those of the connected accounts.
 CONNECT_TYPES = (
