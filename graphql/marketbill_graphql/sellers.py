@@ -50,8 +50,10 @@ class SellerBalance:
     currency: CurrencyCode
     pending: Money = strawberry.field(description="Sold, and still held.")
     payable: Money = strawberry.field(description="Released, and to be transferred.")
+    reserve: Money = strawberry.field(description="Kept back for a time.")
     available: Money = strawberry.field(description="In the seller's account at the provider: can be paid out.")
     in_transit: Money = strawberry.field(description="On its way to the seller's bank.")
+    debt: Money = strawberry.field(description="What the seller owes the platform; the total is less by it.")
     total: Money
 
 
@@ -392,7 +394,9 @@ def balance_of(held: SellerPosition) -> SellerBalance:
         currency=CurrencyCode(held.currency),
         pending=amount(held.pending, held.currency),
         payable=amount(held.payable, held.currency),
+        reserve=amount(held.reserve, held.currency),
         available=amount(held.available, held.currency),
         in_transit=amount(held.in_transit, held.currency),
+        debt=amount(held.debt, held.currency),
         total=amount(held.total, held.currency),
     )

@@ -26,12 +26,12 @@ PARTIES = PLATFORM_READERS | SELLER
 strawberry.enum(
     Section,
     name="StatementSection",
-    description="What kind of movement a line is. SALES, FEES, FEE_TAX, SALES_TAX, PARTS and PAYOUTS change the total.",
+    description="What kind of movement a line is. RELEASES, RESERVE and TRANSFERS only move the total about.",
 )
 strawberry.enum(
     Bucket,
     name="BalanceBucket",
-    description="Where a seller's money stands: owed by the platform (PENDING, PAYABLE) or at the provider.",
+    description="Where a seller's money stands: with the platform, at the provider, or owed to the platform (DEBT).",
 )
 
 

@@ -11,7 +11,7 @@ from tests.ledger.worked_journal import EUR, START, basket
 from marketbill.db import Database
 from marketbill.errors import InvalidInput
 from marketbill.ids import PlatformId, SellerId, new_id, public_id
-from marketbill.ledger import chart
+from marketbill.ledger import chart, worked_journal
 from marketbill.ledger.accounts import SellerPosition, seller_positions
 from marketbill.ledger.journal import JournalEntry, Outcome, Posting, Source, post, post_all
 from marketbill.statements.statement import Line, Statement, statement
@@ -222,3 +222,95 @@ async def test_a_page_may_end_within_an_entry_of_many_postings(db: Database, pla
     told, lines = await read(db, platform, seller, at, at + DAY, size=1)
     assert [(line.section, line.amount) for line in lines] == [("SALES", 30000), ("FEES", -300), ("FEE_TAX", -300)]
     assert told.agrees
+
+
+async def test_what_came_after_the_worked_sale(db: Database, platform: PlatformId) -> None:
+    a, b, c = await told_whole_story(db, platform)
+    day = START + DAY
+    told, lines = await read(db, platform, a, day, day + 3 * DAY)
+    assert [(line.kind, line.section, line.amount, line.origin, line.target, line.balance_after) for line in lines] == [
+        ("transfer-reversal", "TRANSFERS", 0, "AVAILABLE", "PAYABLE", 4379),
+        ("refund", "REFUNDS", -1758, "PAYABLE", None, 2621),
+        ("transfer-reversal", "TRANSFERS", 0, "AVAILABLE", "PAYABLE", 2621),
+        ("debt", "DEBTS", 0, "DEBT", "PAYABLE", 2621),
+        ("dispute-lost", "DISPUTES", -2636, "PAYABLE", None, -15),
+    ]
+    assert (told.opening, told.closing) == (SellerPosition(EUR, available=4379), SellerPosition(EUR, debt=15))
+
+    told, lines = await read(db, platform, b, day, day + 3 * DAY)
+    assert [(line.section, line.amount) for line in lines] == [("DEBTS", 0), ("DISPUTES", -3599)]
+    assert (told.opening.total, told.closing, told.closing.total) == (0, SellerPosition(EUR, debt=3599), -3599)
+
+    told, lines = await read(db, platform, c, day, day + 3 * DAY)
+    assert [(line.kind, line.amount, line.target) for line in lines][-1] == ("write-off", 2727, "DEBT")
+    assert (told.closing, told.agrees) == (SellerPosition(EUR), True)
+
+
+async def told_whole_story(db: Database, platform: PlatformId) -> tuple[SellerId, SellerId, SellerId]:
+    """The whole worked journal: the sale on the first day, what came after it from the second day on."""
+    ids = {name: new_id() for name in worked_journal.OBJECTS}
+    async with db.write(platform) as scope:
+        for later, steps in enumerate((worked_journal.SALE, worked_journal.REFUND, worked_journal.DISPUTE)):
+            await post_all(scope, [step.entry(ids, START + later * DAY) for step in steps])
+    a, b, c = (SellerId(ids[name]) for name in "ABC")
+    return a, b, c
+
+
+async def test_reserves_set_offs_top_ups_and_recharges_have_sections(db: Database, platform: PlatformId) -> None:
+    seller = SellerId(new_id())
+    payable, debt = chart.seller_payable(seller, EUR), chart.seller_receivable(seller, EUR)
+    reserve, pending = chart.seller_reserve(seller, EUR), chart.seller_pending(seller, EUR)
+    instant = chart.account(chart.OWN_FEE, EUR, "instant-payout")
+    happened: list[tuple[str, str, list[Posting]]] = [
+        ("debt", "seller", [Posting(debt, payable, 500)]),
+        ("charge", "payment", [Posting(chart.psp_pending(EUR), pending, 1000)]),
+        ("release", "payment", [Posting(pending, payable, 1000)]),
+        ("set-off", "payment", [Posting(payable, debt, 300)]),
+        ("top-up", "topup", [Posting(chart.psp_available(EUR), debt, 200)]),
+        ("reserve", "payment", [Posting(payable, reserve, 100)]),
+        ("reserve-release", "payment", [Posting(reserve, payable, 40)]),
+        ("recharge", "payout", [Posting(payable, instant, 50), Posting(payable, chart.output_vat("NL", EUR), 11)]),
+    ]
+    async with db.write(platform) as scope:
+        entries = [
+            JournalEntry(f"{kind}:{n}", kind, Source(source, new_id()), tuple(postings), START + timedelta(n), "", {})
+            for n, (kind, source, postings) in enumerate(happened)
+        ]
+        await post_all(scope, entries)
+    told, lines = await read(db, platform, seller, START, START + 30 * DAY)
+    assert [(line.section, line.amount, line.origin, line.target, line.moved) for line in lines] == [
+        ("DEBTS", 0, "DEBT", "PAYABLE", 500),
+        ("SALES", 1000, None, "PENDING", 1000),
+        ("RELEASES", 0, "PENDING", "PAYABLE", 1000),
+        ("DEBTS", 0, "PAYABLE", "DEBT", 300),
+        ("DEBTS", 200, None, "DEBT", 200),
+        ("RESERVE", 0, "PAYABLE", "RESERVE", 100),
+        ("RESERVE", 0, "RESERVE", "PAYABLE", 40),
+        ("FEE_TAX", -11, "PAYABLE", None, 11),
+        ("RECHARGES", -50, "PAYABLE", None, 50),
+    ]
+    assert told.closing == SellerPosition(EUR, payable=1079, reserve=60)
+    assert told.agrees
+    async with db.read(platform) as scope:
+        assert (await seller_positions(scope, [seller]))[seller] == [told.closing]
+
+
+async def test_a_statement_as_it_was_known_then(db: Database, platform: PlatformId) -> None:
+    seller = SellerId(new_id())
+    async with db.write(platform) as scope:
+        await post_all(scope, [movement("first", 0, 100, seller, START)])
+    async with db.read(platform) as scope:
+        then = scope.now
+    async with db.write(platform) as scope:
+        await post_all(scope, [movement("late", 0, 900, seller, START - timedelta(hours=1))])
+    period = {"seller": seller, "currency": EUR, "start": START - DAY, "end": START + DAY}
+    async with db.read(platform) as scope:
+        now = await statement(scope, **period)
+        known = await statement(scope, **period, known_at=then)
+        before = await statement(scope, **period, known_at=START - DAY)
+        with pytest.raises(InvalidInput):
+            await statement(scope, **period, known_at=scope.now + DAY)
+    assert (now.closing.total, known.closing.total, before.closing.total) == (1014, 107, 0)
+    assert [line.amount for line in known.lines] == [107]
+    assert known.agrees
+    assert before.agrees

@@ -35,6 +35,8 @@ _ID_LENGTH_MAX = 64
 _EXPLAINED = ("payment", "journal entry", "posting")
 #: The sections of a statement that tell the account on the other side apart; all others are whole entries.
 _ACCOUNTS_OF_SECTIONS = (
+    ("buyer:refund-payable", Section.REFUNDS),
+    ("dispute:", Section.DISPUTES),
     ("revenue:platform-fee", Section.FEES),
     ("expenses:psp-fee", Section.FEES),
     ("tax:output-vat:", Section.FEE_TAX),
@@ -320,8 +322,10 @@ def _fits(pattern: str, code: str) -> bool:
 
 def _in_section(leg: Leg, section: Section) -> bool:
     """Whether a seller's statement has this movement in this section, as `statements.statement` sorts them."""
-    if leg.kind in ("charge", "promo"):
+    if leg.kind in ("charge", "promo", "assignment"):
         return section is Section.SALES
+    if leg.kind == "recharge" and not leg.credit.startswith("tax:"):
+        return section is Section.RECHARGES
     for start, other in _ACCOUNTS_OF_SECTIONS:
         if leg.debit.startswith(start) or leg.credit.startswith(start):
             return section is other

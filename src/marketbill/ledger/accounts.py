@@ -87,19 +87,21 @@ class AccountGroup:
 class SellerPosition:
     """Where a seller's money of one currency stands, in minor units.
 
-    `pending` and `payable` are owed by the platform, `available` and `in_transit` are in the seller's account at the
-    provider.
+    `pending`, `payable` and `reserve` are owed by the platform, `available` and `in_transit` are in the seller's
+    account at the provider. `debt` is what the seller owes the platform: not below zero, and taken from the total.
     """
 
     currency: str
     pending: int = 0
     payable: int = 0
+    reserve: int = 0
     available: int = 0
     in_transit: int = 0
+    debt: int = 0
 
     @property
     def total(self) -> int:
-        return self.pending + self.payable + self.available + self.in_transit
+        return self.pending + self.payable + self.reserve + self.available + self.in_transit - self.debt
 
 
 _WANTED = (
@@ -192,6 +194,7 @@ def _account(row: Row[Any]) -> Account:
 _BUCKET: Mapping[tuple[str, str], str] = {
     ("seller", "pending"): "pending",
     ("seller", "payable"): "payable",
+    ("seller", "reserve"): "reserve",
     ("custody", "available"): "available",
     ("custody", "in-transit"): "in_transit",
 }
@@ -201,7 +204,7 @@ def _positions(owned: Iterable[Account]) -> list[SellerPosition]:
     held: dict[str, dict[str, int]] = {}
     for account in owned:
         family, *_, name = account.code.split(":")
-        bucket = _BUCKET.get((family, name))
+        bucket = "debt" if family == "seller-receivable" else _BUCKET.get((family, name))
         if bucket is not None:
             held.setdefault(account.currency, {})[bucket] = account.balance
     return [SellerPosition(currency=currency, **buckets) for currency, buckets in held.items()]

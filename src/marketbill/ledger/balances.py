@@ -160,6 +160,7 @@ _AT = """
     from ledger_account a {held}
     where a.platform_id = :platform and a.id = any(cast(:ids as uuid[]))
 """
+_KNOWN = text(f"with {KNOWN} select number from known")  # noqa: S608 (our own words alone)
 _HEAD = text("select postings from ledger_head where platform_id = :platform")
 
 
@@ -185,9 +186,13 @@ async def balances_at(
     return await _read(scope, account_ids, cut, known, None)
 
 
-async def watermark(scope: Scope) -> int:
-    """The number of the last posting recorded. Postings are never changed, so it names one state of the books."""
-    return await scope.scalar(_HEAD, {"platform": scope.platform}) or 0
+async def watermark(scope: Scope, *, known_at: datetime | None = None) -> int:
+    """The number of the last posting recorded, now or at an instant. Postings are never changed, so it names one state
+    of the books. Raises InvalidInput for an instant in the future."""
+    if known_at is None:
+        return await scope.scalar(_HEAD, {"platform": scope.platform}) or 0
+    values = {"platform": scope.platform, "known": 0, "known_at": past(scope, known_at, "knownAt")}
+    return await scope.scalar(_KNOWN, values) or 0
 
 
 async def _read(

@@ -328,6 +328,16 @@ def seller_payable(seller: SellerId, currency: str) -> AccountRef:
     return account(SELLER_PAYABLE, currency, seller)
 
 
+def seller_reserve(seller: SellerId, currency: str) -> AccountRef:
+    """What the platform keeps back from a seller for a time."""
+    return account(SELLER_RESERVE, currency, seller)
+
+
+def seller_receivable(seller: SellerId, currency: str) -> AccountRef:
+    """What a seller owes the platform."""
+    return account(SELLER_RECEIVABLE, currency, seller)
+
+
 def platform_fee(currency: str) -> AccountRef:
     """The platform's fee revenue, without tax."""
     return account(PLATFORM_FEE, currency)

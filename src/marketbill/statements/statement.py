@@ -1,9 +1,10 @@
 """A seller's statement: what stood at the start of a period, every movement in it, what stands at its end.
 
-It is read from the ledger's own postings. A seller's position is what the platform owes him, pending and payable, and
-what he holds at the provider, available and in transit to his bank. Sales add to it, fees and the tax on them take from
-it, payouts that were paid end it; releases and transfers only move it from one of the four buckets to another. Opening
-and lines make the closing, and one period's closing is the next one's opening.
+It is read from the ledger's own postings. A seller's position is what the platform owes him (pending, payable and
+reserve), and what he holds at the provider (available and in transit to his bank), less what he owes the platform.
+Sales add to it; fees and the tax on them, refunds and lost disputes take from it; payouts that were paid end it.
+Releases, transfers, reserves and debts only move it from one bucket to another. Opening and lines make the closing, and
+one period's closing is the next one's opening.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    not_,
+    or_,
     select,
     true,
     tuple_,
@@ -48,11 +51,13 @@ LINES_MAX = 1_000
 
 
 class Section(StrEnum):
-    """What kind of movement a line is. The first six and PAYOUTS change the total; the others move it about.
+    """What kind of movement a line is. RELEASES, RESERVE and TRANSFERS move the total about, the others change it.
 
     SALES_TAX is tax on his sales that the platform owes in his place or keeps back by law; PARTS are parts of a sale
     that went to another participant, or came from one. EXCHANGE is a sale that the provider settled in another
     currency: it leaves the statement of one and comes into that of the other; its description tells the rate.
+    RECHARGES are services and costs that the seller was charged for. Of DEBTS, what becomes a debt and what sales pay
+    of it only moves about; what the seller pays himself, and what is written off, changes the total.
     """
 
     SALES = "SALES"
@@ -61,19 +66,27 @@ class Section(StrEnum):
     SALES_TAX = "SALES_TAX"
     PARTS = "PARTS"
     EXCHANGE = "EXCHANGE"
+    REFUNDS = "REFUNDS"
+    DISPUTES = "DISPUTES"
+    RECHARGES = "RECHARGES"
     RELEASES = "RELEASES"
+    RESERVE = "RESERVE"
+    DEBTS = "DEBTS"
     TRANSFERS = "TRANSFERS"
     PAYOUTS = "PAYOUTS"
     ADJUSTMENTS = "ADJUSTMENTS"
 
 
 class Bucket(StrEnum):
-    """Where a seller's money stands: owed by the platform (PENDING, PAYABLE) or at the provider (the other two)."""
+    """Where a seller's money stands: owed by the platform (PENDING, PAYABLE, RESERVE), at the provider (AVAILABLE,
+    IN_TRANSIT), or owed to the platform (DEBT)."""
 
     PENDING = "PENDING"
     PAYABLE = "PAYABLE"
+    RESERVE = "RESERVE"
     AVAILABLE = "AVAILABLE"
     IN_TRANSIT = "IN_TRANSIT"
+    DEBT = "DEBT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +201,16 @@ _LEG = union_all(
 ).lateral("leg")
 _COUNTER = ledger_account.alias("counter")
 _SECTION = case(
-    (journal_entry.c.kind.in_(("charge", "promo")), Section.SALES),
+    (journal_entry.c.kind.in_(("charge", "promo", "assignment")), Section.SALES),
     (journal_entry.c.kind == "fx-conversion", Section.EXCHANGE),
+    (_COUNTER.c.code == chart.REFUND_PAYABLE.pattern, Section.REFUNDS),
+    (func.starts_with(_COUNTER.c.code, "dispute:"), Section.DISPUTES),
+    (or_(_OWN.c.bucket == Bucket.DEBT, func.starts_with(_COUNTER.c.code, "seller-receivable:")), Section.DEBTS),
+    (or_(_OWN.c.bucket == Bucket.RESERVE, _COUNTER.c.code.like("seller:%:reserve")), Section.RESERVE),
+    (
+        and_(journal_entry.c.kind == "recharge", not_(func.starts_with(_COUNTER.c.code, "tax:"))),
+        Section.RECHARGES,
+    ),
     (func.starts_with(_COUNTER.c.code, "revenue:platform-fee"), Section.FEES),
     (_COUNTER.c.code == "expenses:psp-fee", Section.FEES),
     (func.starts_with(_COUNTER.c.code, "tax:output-vat:"), Section.FEE_TAX),
@@ -198,7 +219,7 @@ _SECTION = case(
     (journal_entry.c.kind == "release", Section.RELEASES),
     (func.starts_with(journal_entry.c.kind, "transfer"), Section.TRANSFERS),
     (journal_entry.c.kind == "custody", Section.TRANSFERS),
-    (func.starts_with(journal_entry.c.kind, "payout"), Section.PAYOUTS),
+    (journal_entry.c.kind.regexp_match("^(payout|bank)"), Section.PAYOUTS),
     else_=Section.ADJUSTMENTS,
 )
 _LEGS = (
@@ -233,7 +254,15 @@ _TOTALS = (
 )
 
 _ORDER = {section: rank for rank, section in enumerate(Section)}
-_SIGN = {Bucket.PENDING: -1, Bucket.PAYABLE: -1, Bucket.AVAILABLE: 1, Bucket.IN_TRANSIT: 1}
+#: What a debit of the bucket's account does to the seller's total.
+_SIGN = {
+    Bucket.PENDING: -1,
+    Bucket.PAYABLE: -1,
+    Bucket.RESERVE: -1,
+    Bucket.AVAILABLE: 1,
+    Bucket.IN_TRANSIT: 1,
+    Bucket.DEBT: -1,
+}
 
 
 async def statement(
@@ -245,17 +274,23 @@ async def statement(
     end: datetime,
     after: Place | None = None,
     limit: int = 100,
+    known_at: datetime | None = None,
+    known: int | None = None,
 ) -> Statement:
     """The statement of [start, end) by effective time, with at most `limit` lines after `after`.
 
-    A seller without any movement has an empty statement. Raises InvalidInput for a period that does not run forward, a
-    limit outside 1..`LINES_MAX`, or an unknown currency.
+    It tells what is recorded by now; with `known_at`, what was recorded by then, as it was told to who asked at that
+    instant; with `known`, what was recorded up to that posting (a `watermark`). A seller without any movement has an
+    empty statement. Raises InvalidInput for a period that does not run forward, an instant to come, a limit outside
+    1..`LINES_MAX`, or an unknown currency.
     """
     if not start < end:
         raise InvalidInput("A period ends after it starts.", path=("period",), constraint="from < until")
     if not 1 <= limit <= LINES_MAX:
         raise InvalidInput(f"A page has 1 to {LINES_MAX} lines.", path=("first",), constraint=f"1..{LINES_MAX}")
-    as_of = after.as_of if after else await watermark(scope)
+    if after is not None:
+        known = after.as_of
+    as_of = await watermark(scope, known_at=known_at) if known is None else known
     books = await _Books.of(scope, seller, currency, start=start, end=end, as_of=as_of)
     lines, more = await books.page(after, limit)
     return Statement(
@@ -282,7 +317,7 @@ async def lines_after(
 
 @dataclass(frozen=True, slots=True)
 class _Books:
-    """The seller's four accounts, as far as they are open, over one period and one state of the books."""
+    """The seller's accounts, one a bucket, as far as they are open, over one period and one state of the books."""
 
     scope: ReadScope
     currency: str
@@ -298,8 +333,10 @@ class _Books:
         refs = {
             Bucket.PENDING: chart.seller_pending(seller, currency),
             Bucket.PAYABLE: chart.seller_payable(seller, currency),
+            Bucket.RESERVE: chart.seller_reserve(seller, currency),
             Bucket.AVAILABLE: chart.custody_available(seller, currency),
             Bucket.IN_TRANSIT: chart.custody_in_transit(seller, currency),
+            Bucket.DEBT: chart.seller_receivable(seller, currency),
         }
         found = await accounts_by_refs(scope, list(refs.values()))
         opened = {bucket: found[ref].id for bucket, ref in refs.items() if ref in found}
