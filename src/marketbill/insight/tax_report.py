@@ -96,7 +96,7 @@ _REPORTED = text(
     group by account, currency
     """
 )
-# What is no sale's own entry, or the entry of a sale without tax lines.
+# What is no sale's own entry and none that took back of one, or the entry of a sale without tax lines.
 _OTHER = text(
     """
     with moved as (
@@ -114,6 +114,9 @@ _OTHER = text(
     where not (e.source_type = 'payment' and e.kind in ('charge', 'split') and not starts_with(e.key, 'correction:')
                and not exists (select from payment y where y.platform_id = :platform and y.id = e.source_id
                                and cast(y.trace ->> 'trace_version' as integer) < :version))
+      and not (e.source_type in ('refund', 'dispute') and not starts_with(e.key, 'correction:')
+               and exists (select from tax_line l where l.platform_id = :platform and l.cause_id = e.source_id
+                           and l.account <> ''))
     group by moved.account_id
     """
 ).bindparams(bindparam("accounts", type_=ARRAY(Uuid)))

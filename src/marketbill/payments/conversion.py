@@ -81,7 +81,7 @@ def convert(
     """
     currency, into = payment.currency, transaction.currency
     rate = _rate(payment, transaction, at)
-    accounts, parts = _balances(sale, chart.psp_pending(currency))
+    accounts, parts = balances(sale, chart.psp_pending(currency))
     sellers = {share.seller_id: chart.seller_pending(SellerId(share.seller_id), currency).code for share in shares}
     mid = policy.mids.get((currency, into, sold_on))
     made = settled(
@@ -166,7 +166,7 @@ def _rate(payment: Row[Any], transaction: BalanceTransaction, at: datetime) -> E
     return rate
 
 
-def _balances(sale: Sequence[JournalEntry], arrived: AccountRef) -> tuple[dict[str, AccountRef], dict[str, int]]:
+def balances(sale: Sequence[JournalEntry], arrived: AccountRef) -> tuple[dict[str, AccountRef], dict[str, int]]:
     """What the sale's entries left in each account but the provider's, a credit counting positive."""
     accounts: dict[str, AccountRef] = {}
     parts: dict[str, int] = {}

@@ -198,8 +198,11 @@ tax_line = Table(
     Column("tax", BigInteger, nullable=False),
     Column("effective_at", Instant, nullable=False),
     Column("tax_point", Instant, nullable=False),
+    Column("cause_type", Text),
+    Column("cause_id", Uuid),
 )
-"""One line of a sale, or one seller's fees of one decision. Amounts in minor units; below zero for what was taken back.
+"""One line of a sale, or one seller's fees of one decision. Amounts in minor units; below zero for what was taken back,
+where `cause_type` and `cause_id` name the refund or dispute that did.
 
 `account` is the account that took the tax, empty where somebody else than the platform owes it. `effective_at` is when
 the books say it happened; `tax_point` when the supply was made, earlier where a closed period moved the entry, or where

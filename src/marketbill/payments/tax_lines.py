@@ -8,21 +8,19 @@ account on which it is booked: the two are compared to the cent.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from marketbill.db import WriteScope
+from marketbill.db import Instant, WriteScope
 from marketbill.ids import parse_id
 from marketbill.ledger import chart
-from marketbill.money import round_ratio
 from marketbill.payments.model import TaxKind
 from marketbill.prepared import prepared
 from marketbill.rules.countries import EU_MEMBERS
 from marketbill.rules.fees.schedule import FeeKind, FeePayer
-from marketbill.rules.rates import WHOLE, rate_parts
+from marketbill.rules.stored_lines import withheld
 from marketbill.rules.tax.line_tax import Liable
 
 #: Older traces do not say how the tax of a line was decided; no lines are kept of their payments.
@@ -33,18 +31,20 @@ _KEEP = prepared(
         """
         insert into tax_line (platform_id, payment_id, ordinal, kind, line_id, seller_id, seller_country, buyer_country,
                               liable, jurisdiction, category, scheme, supply, ship_from, rate, rule, account, currency,
-                              net, tax, effective_at, tax_point)
+                              net, tax, effective_at, tax_point, cause_type, cause_id)
         select :platform, told.payment_id, told.ordinal, told.kind, told.line_id, told.seller_id, told.seller_country,
                told.buyer_country, told.liable, told.jurisdiction, told.category, told.scheme, told.supply,
                told.ship_from, told.rate, told.rule, told.account, told.currency, told.net, told.tax,
-               greatest(told.tax_point, head.closed_until), told.tax_point
+               greatest(coalesce(cast(:at as timestamptz), told.tax_point), head.closed_until), told.tax_point,
+               told.cause_type, told.cause_id
         from jsonb_to_recordset(:lines) as told
           (payment_id uuid, ordinal integer, kind text, line_id text, seller_id uuid, seller_country text,
            buyer_country text, liable text, jurisdiction text, category text, scheme text, supply text, ship_from text,
-           rate numeric, rule text, account text, currency text, net bigint, tax bigint, tax_point timestamptz)
+           rate numeric, rule text, account text, currency text, net bigint, tax bigint, tax_point timestamptz,
+           cause_type text, cause_id uuid)
         left join ledger_head head on head.platform_id = :platform
         """
-    ).bindparams(bindparam("lines", type_=JSONB))
+    ).bindparams(bindparam("lines", type_=JSONB), bindparam("at", type_=Instant))
 )
 
 
@@ -70,8 +70,13 @@ async def keep(scope: WriteScope, booked: Sequence[tuple[Row[Any], datetime]]) -
     the books is it certain which that is.
     """
     lines = [line for payment, at in booked for line in lines_of(payment, at)]
+    await write(scope, lines)
+
+
+async def write(scope: WriteScope, lines: Sequence[Mapping[str, Any]], *, booked_at: datetime | None = None) -> None:
+    """Writes tax lines; `booked_at` for those that are booked at another instant than their tax point."""
     if lines:
-        await scope.run(_KEEP, {"platform": scope.platform, "lines": lines})
+        await scope.run(_KEEP, {"platform": scope.platform, "lines": list(lines), "at": booked_at})
 
 
 def lines_of(payment: Row[Any], at: datetime) -> list[dict[str, Any]]:
@@ -123,7 +128,7 @@ def _sales(sale: _Sale) -> list[dict[str, Any]]:
                 "tax": line["tax"],
             }
         )
-        for (scheme, rate, rule), amount in _withheld(line, tax.get("withheld") or []):
+        for (scheme, rate, rule), amount in withheld(line, tax.get("withheld") or []):
             made.append(
                 {
                     **seller,
@@ -137,17 +142,6 @@ def _sales(sale: _Sale) -> list[dict[str, Any]]:
                 }
             )
     return made
-
-
-def _withheld(line: Mapping[str, Any], schemes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], int]]:
-    """What each scheme keeps of a line; the last one's is what the others leave of the whole."""
-    left, parts = line["withheld"], []
-    for scheme in schemes[:-1]:
-        amount = round_ratio(line["net"] * rate_parts(Decimal(scheme[1])), WHOLE)
-        parts.append((scheme, amount))
-        left -= amount
-    parts += [(scheme, left) for scheme in schemes[-1:]]
-    return [(scheme, amount) for scheme, amount in parts if amount]
 
 
 def _fees(sale: _Sale) -> list[dict[str, Any]]:

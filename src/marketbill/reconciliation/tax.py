@@ -21,7 +21,7 @@ _PAYMENTS = text(
       select payment_id, sum(tax) filter (where kind = 'SALE') as tax,
              sum(tax) filter (where kind = 'FEE') as fee_tax, sum(tax) filter (where kind = 'BUYER_FEE') as buyer_tax,
              sum(tax) filter (where kind = 'WITHHELD') as withheld
-      from tax_line where platform_id = :platform group by payment_id
+      from tax_line where platform_id = :platform and cause_id is null group by payment_id
     )
     select y.id from payment y
     left join told t on t.payment_id = y.id

@@ -30,9 +30,8 @@ class RefundAboveLine(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class FeesReturned:
-    """What of the fees goes back with a refund, by its cause: the percentages in proportion, the fixed parts when the
-    whole line is refunded, and the provider's fee in proportion. By default the percentages alone, as when the seller
-    is at fault."""
+    """What of the fees goes back with a refund, by its cause: the percentages, the fixed parts and the seller's part of
+    the provider's fee, each in proportion. By default the percentages alone, as when the seller is at fault."""
 
     percent: bool = True
     fixed: bool = False
@@ -78,16 +77,18 @@ class Refunded:
         )
 
 
-def refunded(line: LinePlan, gross: int, terms: FeesReturned = BY_DEFAULT) -> Refunded:
+def refunded(line: LinePlan, gross: int, terms: FeesReturned = BY_DEFAULT, *, untaxed: bool = False) -> Refunded:
     """All that is undone when `gross` of the line (minor units, all refunds together) is refunded.
 
     Tax goes back at the rate of the sale, a percentage through the tiers it was charged in, the last first, and the tax
-    on a fee is what the fee that is kept does not need. The last refund takes the rest. Raises `RefundAboveLine`.
+    on a fee is what the fee that is kept does not need. The last refund takes the rest. Of an `untaxed` line all tax
+    went back by itself, and the price without it in proportion. Raises `RefundAboveLine`.
     """
     sold = line.amounts
     if not 0 <= gross <= sold.gross:
         raise RefundAboveLine(line_id=line.line_id, refunded=gross, gross=sold.gross)
-    tax = _tax_back(line, gross)
+    net = gross - _tax_back(line, gross)
+    tax = sold.tax if untaxed else gross - net
     backs = [(fee, _fee_back(fee, sold.gross, gross, terms)) for fee in line.fees]
     withheld = tuple((scheme, _share(amount, gross, sold.gross)) for scheme, amount in line.withholdings)
 
@@ -97,9 +98,9 @@ def refunded(line: LinePlan, gross: int, terms: FeesReturned = BY_DEFAULT) -> Re
         )
 
     amounts = Totals(
-        gross=gross,
+        gross=net + tax,
         tax=tax,
-        net=gross - tax,
+        net=net,
         shipping=_share(sold.shipping, gross, sold.gross),
         shipping_tax=_share(sold.shipping_tax, gross, sold.gross),
         discount=_share(sold.discount, gross, sold.gross),
@@ -114,7 +115,7 @@ def refunded(line: LinePlan, gross: int, terms: FeesReturned = BY_DEFAULT) -> Re
         passed_on=total(FeeKind.PART, FeePayer.SELLER),
     )
     costs = (amounts.fee, amounts.fee_tax, amounts.deemed_tax, amounts.withheld)
-    seller_net = gross - sum(costs) - amounts.processor_fee - amounts.passed_on
+    seller_net = amounts.gross - sum(costs) - amounts.processor_fee - amounts.passed_on
     return Refunded(amounts._replace(seller_net=seller_net), tuple(back for _, back in backs), withheld)
 
 
@@ -134,8 +135,8 @@ def _fee_back(fee: LineFee, sold: int, gross: int, terms: FeesReturned) -> FeeBa
     percent_kept, fixed_kept = fee.percent_part, fee.fixed_part
     if sold and (terms.processor if is_processor else terms.percent):
         percent_kept = _percent_kept(fee, sold, sold - gross)
-    if gross == sold and (terms.processor if is_processor else terms.fixed):
-        fixed_kept = 0
+    if sold and (terms.processor if is_processor else terms.fixed):
+        fixed_kept -= round_ratio(fixed_kept * gross, sold)
     stated = percent_kept + fixed_kept
     if fee.kind is not FeeKind.PLATFORM:
         return FeeBack(fee.stack, fee.amount - stated, 0)

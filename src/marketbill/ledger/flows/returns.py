@@ -4,9 +4,40 @@ from marketbill.ledger import chart
 from marketbill.ledger.flows.template import ANY, AT_MOST_ONCE, ONE_OR_MORE, Area, Leg, Template, legs_from
 
 _RETURNED = (
+    (chart.SELLER_PENDING, "the seller's part, before release"),
+    (chart.SELLER_PAYABLE, "the seller's part"),
     (chart.FEE_REFUNDED, "platform fee given back"),
     (chart.OUTPUT_VAT, "tax on the fee given back"),
     (chart.DEEMED_TAX, "tax on the sale that the platform owed"),
+    (chart.WITHHELD_TAX, "tax withheld, given back"),
+    (chart.PSP_FEE, "the seller's part of the provider's fee, given back"),
+)
+_ROUNDED = (chart.ROUNDING, "residue")
+#: What stands against the bearers' parts beside the buyer's money.
+_BESIDE = (
+    *legs_from(chart.PROMO, *((family, f"{what}, for the platform's discount") for family, what in _RETURNED)),
+    *legs_from(
+        chart.PSP_FEE,
+        (chart.SELLER_PENDING, "the provider's fee, charged to the seller"),
+        (chart.SELLER_PAYABLE, "the provider's fee, charged to the seller"),
+    ),
+    *legs_from(chart.ROUNDING, *((family, f"{what}, residue") for family, what in _RETURNED)),
+)
+
+
+def _mirrored(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+    return tuple(Leg(leg.credit, leg.debit, leg.amount, leg.times) for leg in legs)
+
+
+_REFUND_LEGS = (
+    *legs_from(
+        chart.REFUND_PAYABLE,
+        *_RETURNED,
+        (chart.UNASSIGNED, "the part of no seller yet"),
+        (chart.GOODWILL, "what the platform bears"),
+        _ROUNDED,
+    ),
+    *_BESIDE,
 )
 
 REFUND = (
@@ -15,14 +46,7 @@ REFUND = (
         Area.REFUND,
         "A refund was approved: its bearers give back their parts, and the buyer is owed the whole.",
         ("refund",),
-        legs_from(
-            chart.REFUND_PAYABLE,
-            (chart.SELLER_PENDING, "the seller's part, before release"),
-            (chart.SELLER_PAYABLE, "the seller's part"),
-            (chart.UNASSIGNED, "the part of no seller yet"),
-            *_RETURNED,
-            (chart.GOODWILL, "what the platform bears"),
-        ),
+        _REFUND_LEGS,
     ),
     Template(
         "refund-paid",
@@ -37,11 +61,23 @@ REFUND = (
         ),
     ),
     Template(
+        "refund-undone",
+        Area.REFUND,
+        "The provider refused a refund that was approved: its bearers get their parts back.",
+        ("refund",),
+        _mirrored(_REFUND_LEGS),
+    ),
+    Template(
         "refund-failed",
         Area.REFUND,
-        "A refund came back from the buyer's bank: the buyer is still owed it, the seller is not charged again.",
+        "A refund came back from the buyer's bank, perhaps at another rate: the buyer is still owed it, the seller is"
+        " not charged again.",
         ("refund",),
-        (Leg(chart.PSP_AVAILABLE, chart.REFUND_PAYABLE, "refund"),),
+        (
+            Leg(chart.PSP_AVAILABLE, chart.REFUND_PAYABLE, "refund", AT_MOST_ONCE),
+            Leg(chart.FX_LOSS, chart.REFUND_PAYABLE, "loss by the rate", AT_MOST_ONCE),
+            Leg(chart.PSP_AVAILABLE, chart.FX_LOSS, "gain by the rate", AT_MOST_ONCE),
+        ),
     ),
 )
 
@@ -68,13 +104,15 @@ DISPUTE = (
         Area.DISPUTE,
         "The buyer keeps the money, or the part of it that was not won: its bearers give back their parts.",
         ("dispute",),
-        legs_from(
-            chart.DISPUTED,
-            (chart.SELLER_PENDING, "the seller's part, before release"),
-            (chart.SELLER_PAYABLE, "the seller's part"),
-            *_RETURNED,
-            (chart.GOODWILL, "what the platform guaranteed to the seller"),
-            (chart.DISPUTE_LOSS, "what the platform bears"),
+        (
+            *legs_from(
+                chart.DISPUTED,
+                *_RETURNED,
+                (chart.GOODWILL, "what the platform guaranteed to the seller"),
+                (chart.DISPUTE_LOSS, "what the platform bears"),
+                _ROUNDED,
+            ),
+            *_BESIDE,
         ),
     ),
     Template(
