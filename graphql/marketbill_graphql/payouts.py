@@ -7,9 +7,9 @@ import strawberry
 from sqlalchemy import Row
 
 from marketbill.ids import parse_id, public_id
-from marketbill.payouts import payout, queries
+from marketbill.payouts import queries, request
 from marketbill.payouts.model import PayoutStatus
-from marketbill.payouts.payout import PayoutDraft
+from marketbill.payouts.request import PayoutDraft
 from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
 from marketbill_graphql.connections import Connection, connection, page_request
@@ -120,7 +120,7 @@ class PayoutCommands:
     @declare.command(PLATFORM_WRITERS | SELLER, RefusalsAsData())
     async def payout_create(self, info: Info, input: PayoutCreateInput) -> PayoutCreatePayload:
         """Pays a seller out to his bank; a seller may ask for himself."""
-        row = await payout.create(
+        row = await request.create(
             info.context.services,
             info.context.actor,
             idempotency_key=input.idempotency_key,

@@ -19,8 +19,9 @@ from marketbill.payments import checkout, recording
 from marketbill.payments.checkout import Checkout, PaymentDraft
 from marketbill.payments.order import Order, OrderLine
 from marketbill.payouts import payout as payouts
+from marketbill.payouts import request
 from marketbill.payouts.model import transfer
-from marketbill.payouts.payout import PayoutDraft
+from marketbill.payouts.request import PayoutDraft
 from marketbill.platforms import credentials, fee_schedule
 from marketbill.sellers import seller as sellers
 from marketbill.sellers.seller import SellerDraft
@@ -139,7 +140,7 @@ class Market:
 
     async def payout(self, seller: str, amount: int | None = None, *, currency: str = "EUR", **how: Any) -> Row[Any]:
         """A requested payout; the provider is asked by the worker, later."""
-        return await payouts.create(
+        return await request.create(
             self.machine.services,
             how.get("actor", self.operator),
             idempotency_key=how.get("key") or self.machine.key(),

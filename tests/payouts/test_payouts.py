@@ -16,7 +16,9 @@ from marketbill.errors import IdempotencyConflict, InsufficientFunds, InvalidInp
 from marketbill.ids import PayoutId, SellerId, new_id, public_id
 from marketbill.ledger.journal import GuardBroken
 from marketbill.payouts import payout as payouts
-from marketbill.payouts.payout import PayoutDraft, PayoutMismatch
+from marketbill.payouts import request
+from marketbill.payouts.payout import PayoutMismatch
+from marketbill.payouts.request import PayoutDraft
 from marketbill.provider.objects import Payout
 from marketbill.reconciliation.business import prove_payouts
 from marketbill.reconciliation.check import Verdict
@@ -118,7 +120,7 @@ async def test_a_seller_pays_out_his_own_money_only(funded: Market) -> None:
     own = await funded.payout("A", 100, actor=seller_actor("A"))
     assert own.seller_id == funded.sellers["A"]
     with pytest.raises(NotFound):
-        await payouts.create(
+        await request.create(
             services,
             funded.operator,
             idempotency_key="unknown",

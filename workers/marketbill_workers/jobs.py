@@ -15,6 +15,7 @@ from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available, release_due
 from marketbill.payouts import treasury
 from marketbill.payouts.payout import execute_payouts
+from marketbill.payouts.run import run_payouts
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.rates import refresh
@@ -43,6 +44,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
     "execute_payouts": execute_payouts,
+    "run_payouts": run_payouts,
     "keep_up_payouts": keep_up_payouts,
     "keep_up_sellers": keep_up_sellers,
     CATCH_UP: catch_up,

@@ -23,6 +23,7 @@ from marketbill.ids import NO_PLATFORM
 from marketbill.payments.resolve import NEWS_DUE as PAYMENT_NEWS_DUE
 from marketbill.payments.resolve import UNSETTLED_DUE
 from marketbill.payouts import treasury
+from marketbill.payouts.run import DUE as PAYOUT_RUN_DUE
 from marketbill.payouts.upkeep import NEWS_DUE as PAYOUT_NEWS_DUE
 from marketbill.payouts.upkeep import RETURN_DUE
 from marketbill.platforms.model import platform, provider_credential
@@ -69,7 +70,7 @@ def _requests_due(job: str) -> str:
 _RESTLESS = text(
     f"""
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_payouts, keep_up_payouts, keep_up_sellers, expire_holds
+      execute_payouts, run_payouts, keep_up_payouts, keep_up_sellers, expire_holds
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -86,6 +87,7 @@ _RESTLESS = text(
           or exists (select from transfer t where t.platform_id = p.platform_id and t.status = 'HELD')
           or {_requests_due("execute_transfers")} as execute_transfers,
         {_requests_due("execute_payouts")} as execute_payouts,
+        {PAYOUT_RUN_DUE} as run_payouts,
         exists (select from payout o where o.platform_id = p.platform_id and {PAYOUT_NEWS_DUE}) as keep_up_payouts,
         {_requests_due("keep_up_sellers")}
           or exists (select from seller s where s.platform_id = p.platform_id and {SELLER_NEWS_DUE})
@@ -95,7 +97,7 @@ _RESTLESS = text(
       from platform p
     ) work
     where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_payouts or keep_up_payouts or keep_up_sellers or expire_holds
+      or execute_payouts or run_payouts or keep_up_payouts or keep_up_sellers or expire_holds
     limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(bindparam("limit", PLATFORMS_MAX))

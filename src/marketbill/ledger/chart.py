@@ -171,6 +171,12 @@ BUYER_CREDIT = _credit(
 DEFERRED_REVENUE = _credit(
     _LIABILITY, "deferred-revenue", "Invoiced subscriptions that are not earned yet.", guard=_NOT_NEGATIVE
 )
+BANK_CLEARING = _credit(
+    _LIABILITY,
+    "bank:clearing",
+    "Payouts ordered at the platform's bank that it has not carried out yet.",
+    guard=_NOT_NEGATIVE,
+)
 OUTPUT_VAT = _credit(
     _LIABILITY, "tax:output-vat:*", "Tax on what the platform itself sells, owed to the country's tax office.", COUNTRY
 )
@@ -306,6 +312,11 @@ def _family_of(code: str) -> tuple[Family, str | None]:
 def bank(currency: str) -> AccountRef:
     """The platform's own bank account."""
     return account(BANK, currency)
+
+
+def bank_clearing(currency: str) -> AccountRef:
+    """Payouts ordered at the platform's bank that it has not carried out yet."""
+    return account(BANK_CLEARING, currency)
 
 
 def psp_pending(currency: str) -> AccountRef:

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
 
@@ -33,6 +34,29 @@ class Rail(StrEnum):
 
     PROVIDER = "PROVIDER"
     BANK = "BANK"
+
+
+class PayoutMethod(StrEnum):
+    """INSTANT is at the bank within minutes, for a fee; STANDARD after some days."""
+
+    STANDARD = "STANDARD"
+    INSTANT = "INSTANT"
+
+
+class RunOutcome(StrEnum):
+    """What a run did with what a seller has in a currency. PAID: a payout. CARRIED: too little, it waits for the next
+    run. BLOCKED: the seller may not be paid out now."""
+
+    PAID = "PAID"
+    CARRIED = "CARRIED"
+    BLOCKED = "BLOCKED"
+
+
+class ResultKind(StrEnum):
+    """What a bank answers to a file: PAIN_002 tells of each order, CAMT_053 is the account's statement."""
+
+    PAIN_002 = "PAIN_002"
+    CAMT_053 = "CAMT_053"
 
 
 class PayoutStatus(StrEnum):
@@ -97,8 +121,154 @@ payout = Table(
     Column("reason", Text),
     Column("provider_payout", Text),
     Column("arrival_on", Instant),
-    Column("intent_id", Uuid, nullable=False),
+    Column("intent_id", Uuid),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("paid_at", Instant),
+    Column("rail", Text, nullable=False, server_default="PROVIDER"),
+    Column("method", Text, nullable=False, server_default="STANDARD"),
+    Column("run_id", Uuid),
+    Column("retry_of", Uuid),
+    Column("file_id", Uuid),
+    Column("bank_reference", Text),
+    Column("fee", BigInteger, nullable=False, server_default="0"),
 )
+"""`intent_id` is None on the BANK rail, whose orders go out in files (`file_id`). `retry_of` is the payout that came
+back and whose lines this one pays again. `bank_reference` is what finds it at the receiving bank, once that is told.
+`fee` is what an instant one costs the seller, with tax."""
+
+payout_line = Table(
+    "payout_line",
+    metadata,
+    platform_key(),
+    Column("payout_id", Uuid, primary_key=True),
+    Column("item_id", Uuid, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("replaced_at", Instant),
+)
+"""What a payout is made of: its lines add up to it, always. Those of one that came back tell what it had, and claim
+nothing any more. One that was taken for refused, and made after all, may have other lines than before: `replaced_at`
+says of which it has no more."""
+
+payout_schedule = Table(
+    "payout_schedule",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid),
+    Column("terms", JSONB, nullable=False),
+    Column("next_at", Instant),
+    Column("next_on", Date),
+    Column("next_why", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+"""When payouts are made by themselves: a seller's own, or without `seller_id` that of all who have none. The next date
+is computed when it is known, and kept with the reason."""
+
+payout_run = Table(
+    "payout_run",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("schedule_id", Uuid, nullable=False),
+    Column("seller_id", Uuid),
+    Column("terms", JSONB, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("due_on", Date, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("last_seller", Uuid),
+    Column("sellers", Integer, nullable=False, server_default="0"),
+)
+"""One date of a schedule, carried out in batches of sellers by their ids: `last_seller` is how far it is."""
+
+payout_run_result = Table(
+    "payout_run_result",
+    metadata,
+    platform_key(),
+    Column("run_id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, primary_key=True),
+    Column("currency", Currency, primary_key=True),
+    Column("rail", Text, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("carried", BigInteger, nullable=False),
+    Column("payout_id", Uuid),
+    Column("reason", Text),
+)
+"""What a run did with the `amount` that a seller had: `carried` of it waits for the next one."""
+
+payout_pause = Table(
+    "payout_pause",
+    metadata,
+    platform_key(),
+    Column("seller_id", Uuid, primary_key=True),
+    Column("payout_id", Uuid, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+"""A bank sent a payout of this seller back, so that no run makes another before his bank account changed."""
+
+payee = Table(
+    "payee",
+    metadata,
+    platform_key(),
+    Column("seller_id", Uuid, primary_key=True),
+    Column("rail", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("iban", Text, nullable=False),
+    Column("iban_last4", Text, nullable=False),
+    Column("bic", Text),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+"""A seller's bank account for the BANK rail (`iban` is sealed), and by which rail he is paid from now on."""
+
+bank_debtor = Table(
+    "bank_debtor",
+    metadata,
+    platform_key(),
+    Column("currency", Currency, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("iban", Text, nullable=False),
+    Column("iban_last4", Text, nullable=False),
+    Column("bic", Text),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+"""The platform's own bank account in a currency, which bank files are paid from (`iban` is sealed)."""
+
+bank_file = Table(
+    "bank_file",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("currency", Currency, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("execute_on", Date, nullable=False),
+    Column("payouts", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+"""An order to the bank (ISO 20022 pain.001) for payouts of the BANK rail: the file as it was made, sealed."""
+
+bank_result = Table(
+    "bank_result",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("outcome", JSONB, nullable=False),
+    Column("imported_at", Instant, nullable=False),
+    Column("imported_by", Text, nullable=False),
+)
+"""A file of the bank's that was imported, each once: what it said of which payouts."""

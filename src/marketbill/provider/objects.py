@@ -269,6 +269,8 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
+    """`trace` finds it at the receiving bank, once the provider knows it."""
+
     id: str
     status: PayoutStatus
     amount: int
@@ -276,6 +278,7 @@ class Payout:
     arrival_date: datetime
     failure_code: str | None
     intent_id: str | None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ _TRANSFERS = f"""
 # A payout that came back and was claimed again has not come back.
 _PAYOUTS = f"""
     {_CORRECTED}, moved as (
-      select e.source_id, case e.kind when 'payout-reclaimed' then 'payout-failed' else e.kind end as kind,
+      select e.source_id, case e.kind when 'payout-reclaimed' then 'payout-failed'
+               else regexp_replace(e.kind, '^bank-', '') end as kind,
              case e.kind when 'payout-reclaimed' then - p.amount else p.amount end as amount
       from journal_entry e
       join posting p on p.platform_id = :platform and p.entry_number = e.number and not p.held

@@ -50,7 +50,7 @@ _FUNDS_DUE = text(
 )
 _PAYOUTS_UNSENT = text(
     "select seller_id, currency, sum(amount) as amount from payout where platform_id = :platform"
-    " and status = 'CREATED' and provider_payout is null group by seller_id, currency"
+    " and status = 'CREATED' and rail = 'PROVIDER' and provider_payout is null group by seller_id, currency"
 )
 
 

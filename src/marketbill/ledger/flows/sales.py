@@ -164,6 +164,30 @@ PAYOUT = (
         (Leg(chart.CUSTODY_IN_TRANSIT, chart.CUSTODY_AVAILABLE, "payout"),),
     ),
     Template(
+        "bank-payout-created",
+        Area.PAYOUT,
+        "A payout to a seller is to be made by the platform's own bank; its money is claimed before it is ordered.",
+        ("payout",),
+        (Leg(chart.SELLER_PAYABLE, chart.BANK_CLEARING, "payout"),),
+    ),
+    Template(
+        "bank-payout-paid",
+        Area.PAYOUT,
+        "The platform's bank carried the payout out.",
+        ("payout",),
+        (Leg(chart.BANK_CLEARING, chart.BANK, "payout"),),
+    ),
+    Template(
+        "bank-payout-failed",
+        Area.PAYOUT,
+        "The platform's bank refused the payout, or the seller's sent it back: it is owed to the seller again.",
+        ("payout",),
+        (
+            Leg(chart.BANK_CLEARING, chart.SELLER_PAYABLE, "payout not paid", AT_MOST_ONCE),
+            Leg(chart.BANK, chart.SELLER_PAYABLE, "payout returned", AT_MOST_ONCE),
+        ),
+    ),
+    Template(
         "platform-payout",
         Area.PAYOUT,
         "The platform's own payout: its balance at the provider went to its bank.",

@@ -314,13 +314,15 @@ class StripeProvider(StripeTax, StripeReturns):
         return await self._wire.list("/v1/transfers", reading.transfer, {"transfer_group": transfer_group})
 
     async def create_payout(
-        self, account_id: str, *, key: str, amount: int, currency: str, metadata: Metadata
+        self, account_id: str, *, key: str, amount: int, currency: str, metadata: Metadata, instant: bool = False
     ) -> Payout:
         params: PayoutCreateParams = {
             "amount": to_stripe_payout(amount, currency),
             "currency": currency.lower(),
             "metadata": dict(metadata),
         }
+        if instant:
+            params["method"] = "instant"
         return await self._wire.call("post", "/v1/payouts", reading.payout, params, key=key, account_id=account_id)
 
     async def retrieve_payout(self, account_id: str, payout_id: str) -> Payout:

@@ -278,7 +278,13 @@ def payout(data: Json) -> Payout:
         arrival_date=instant(data, "arrival_date"),
         failure_code=text_or_none(data, "failure_code"),
         intent_id=_intent_id(data),
+        trace=_trace(data),
     )
+
+
+def _trace(data: Json) -> str | None:
+    trace = data.get("trace_id")
+    return text_or_none(trace, "value") if isinstance(trace, dict) else None
 
 
 def balances(data: Json) -> list[Balance]:
