@@ -5,8 +5,8 @@ from alembic import op
 revision = "0021"
 down_revision = "0020"
 
-# What was transferred and paid out before gets its items and lines: the oldest transfer went into the oldest payout, and
-# a payout that came back had what the next one had.
+# What was transferred and paid out before gets its items and lines: the oldest transfer went into the oldest payout,
+# and a payout that came back had what the next one had.
 CHANGES = """
 alter table payout add column rail text not null default 'PROVIDER'
   constraint payout_rail_check check (rail in ('PROVIDER', 'BANK'));
@@ -44,7 +44,8 @@ create index payout_line_item_idx on payout_line (platform_id, item_id);
 alter table transfer no force row level security;
 alter table payout no force row level security;
 alter table payout_item no force row level security;
-insert into payout_item (platform_id, id, seller_id, currency, rail, source_type, source_id, amount, claimed, created_at)
+insert into payout_item (platform_id, id, seller_id, currency, rail, source_type, source_id, amount, claimed,
+    created_at)
   select platform_id, gen_random_uuid(), seller_id, currency, 'PROVIDER', 'transfer', id, amount, 0,
     coalesce(sent_at, updated_at)
   from transfer where status = 'SENT' and amount > 0
