@@ -18,7 +18,7 @@ _SPEAKS_FOR_ITSELF = (
     ("marketbill.demo.sandbox", "SandboxUnreachable"),
     ("marketbill.demo.api", "OperationFailed"),
     ("marketbill.demo.patience", "NeverHappened"),
-    ("marketbill.demo.day", "DayWentWrong"),
+    ("marketbill.demo.course", "DayWentWrong"),
     ("marketbill_workers.broker", "UnknownBroker"),
 )
 

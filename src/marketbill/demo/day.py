@@ -1,20 +1,15 @@
 """One marketplace day, unattended: it sells, time passes, sellers are paid, and the books are shown and proven."""
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from marketbill.config import Settings
 from marketbill.demo.api import Api
-from marketbill.demo.clock import advance_clock
+from marketbill.demo.course import Course, DayWentWrong, moment
 from marketbill.demo.market import Market, line, open_market, worked_basket
-from marketbill.demo.patience import until
 from marketbill.demo.sandbox import SandboxControl
 from marketbill.demo.tables import fee_table, journal_table, line_table, split_table, statement_table, trial_table
 from marketbill.ids import PlatformId, parse_id
@@ -29,10 +24,6 @@ WORKED_NET = {"A": 4379, "B": 3589, "C": 2717}
 CURRENCIES = ("EUR", "JPY", "KWD")
 
 
-class DayWentWrong(Exception):
-    """Something came out otherwise than it must; the text says what."""
-
-
 class Day:
     """The day of one market: its steps in order, and what they leave behind."""
 
@@ -41,6 +32,7 @@ class Day:
         self._bootstrap = api
         self._sandbox = sandbox
         self._console = console
+        self._course = Course(services, sandbox, api, console)
         self._market: Market
         self._operator: Api
         self._service: Api
@@ -49,29 +41,31 @@ class Day:
 
     async def run(self) -> list[Check]:
         """Runs the day and prints the books. Raises DayWentWrong, OperationFailed, NeverHappened."""
-        async with self._step("a platform, three sellers with completed onboarding, two buyers with cards"):
+        step = self._course.step
+        async with step("a platform, three sellers with completed onboarding, two buyers with cards"):
             self._market = await open_market(self._bootstrap, self._sandbox)
             self._operator = self._bootstrap.as_(self._market.operator_key)
             self._service = self._bootstrap.as_(self._market.service_key)
+        self._course = Course(self._services, self._sandbox, self._service, self._console)
         preview = await self._service.do("paymentPreview", currency="EUR", lines=worked_basket(self._market))
-        async with self._step("one basket of three sellers, 121.00 EUR, paid once by card"):
+        async with step("one basket of three sellers, 121.00 EUR, paid once by card"):
             worked = await self._sell(
                 "worked", worked_basket(self._market), paymentMethodId=self._market.methods["anna"]
             )
-        async with self._step("a card that must be authenticated (3-D Secure), approved by its holder"):
+        async with step("a card that must be authenticated (3-D Secure), approved by its holder"):
             await self._sell_authenticated()
-        async with self._step("a card that is declined: a typed refusal, and nothing is booked"):
+        async with step("a card that is declined: a typed refusal, and nothing is booked"):
             await self._sell_declined()
-        async with self._step("a sale in JPY (no decimals) and one in KWD (three decimals)"):
+        async with step("a sale in JPY (no decimals) and one in KWD (three decimals)"):
             await self._sell_abroad()
-        async with self._step("the provider's fees are known, every sale is split and booked"):
-            await asyncio.gather(*(self._await(id, "settledAt", "its charge is settled") for id in self._payments))
-        async with self._step("days pass: funds become available, money is released and transferred to the sellers"):
+        async with step("the provider's fees are known, every sale is split and booked"):
+            await self._course.payments(self._payments, "settledAt", "its charge is settled")
+        async with step("days pass: funds become available, money is released and transferred to the sellers"):
             await self._let_funds_arrive()
-        async with self._step("sellers B and C are paid out; days pass; the money is at their banks"):
+        async with step("sellers B and C are paid out; days pass; the money is at their banks"):
             await self._pay_out()
         await self._show(preview["split"], worked)
-        async with self._step("the books are proven against themselves and against the provider"):
+        async with step("the books are proven against themselves and against the provider"):
             checks = await verify(self._services, self._platform, reader=self._sandbox.holdings)
         return checks
 
@@ -132,9 +126,9 @@ class Day:
 
     async def _let_funds_arrive(self) -> None:
         payments = [await self._service.ask("payment", by={"id": id}) for id in self._payments]
-        await self._advance_to(max(_moment(payment["availableOn"]) for payment in payments))
-        await asyncio.gather(*(self._await(id, "releasedAt", "its money is released") for id in self._payments))
-        await asyncio.gather(*(self._await_transfers(id) for id in self._payments))
+        await self._course.advance_to(max(moment(payment["availableOn"]) for payment in payments))
+        await self._course.payments(self._payments, "releasedAt", "its money is released")
+        await self._course.transfers_sent(*self._payments)
 
     async def _pay_out(self) -> None:
         for letter in ("B", "C"):
@@ -145,36 +139,7 @@ class Day:
                 currency="EUR",
             )
             self._payouts.append(made["payout"]["id"])
-        arrivals = [await self._await_payout(id, "arrivalOn", "the provider took the payout") for id in self._payouts]
-        await self._advance_to(max(map(_moment, arrivals)))
-        for id in self._payouts:
-            await self._await_payout(id, "paidAt", "the payout is paid")
-
-    async def _advance_to(self, at: datetime) -> None:
-        now = (await self._sandbox.time()).now
-        await advance_clock(self._services.db, self._sandbox, timedelta(seconds=max(0, int(at.timestamp()) - now) + 60))
-
-    async def _await(self, payment: str, field: str, what: str) -> Any:
-        async def ask() -> Any:
-            return (await self._service.ask("payment", by={"id": payment}))[field]
-
-        return await until(f"{payment}: {what}", ask)
-
-    async def _await_transfers(self, payment: str) -> None:
-        async def ask() -> bool:
-            transfers = (await self._service.ask("payment", by={"id": payment}))["transfers"]
-            return bool(transfers) and all(transfer["status"] == "SENT" for transfer in transfers)
-
-        await until(f"{payment}: its transfers are sent", ask)
-
-    async def _await_payout(self, id: str, field: str, what: str) -> Any:
-        async def ask() -> Any:
-            found = await self._service.ask("payout", id=id)
-            if found["status"] in ("FAILED", "REFUSED", "CANCELED"):
-                raise DayWentWrong(f"payout {id} is {found['status']}: {found['reason']}")
-            return found[field]
-
-        return await until(f"{id}: {what}", ask)
+        await self._course.paid_out(self._payouts)
 
     async def _show(self, split: dict[str, Any], worked: str) -> None:
         show = self._console.print
@@ -207,13 +172,6 @@ class Day:
         if found != WORKED_NET:
             raise DayWentWrong(f"the worked basket gives {found}, not {WORKED_NET}")
 
-    @asynccontextmanager
-    async def _step(self, what: str) -> AsyncGenerator[None]:
-        started = time.monotonic()
-        with self._console.status(Text(what)):
-            yield
-        self._console.print(Text.assemble(("done ", "green"), what, (f"  {time.monotonic() - started:.1f} s", "dim")))
-
 
 @asynccontextmanager
 async def open_day(
@@ -232,7 +190,3 @@ async def open_day(
 def proven(checks: list[Check]) -> bool:
     """Whether the day's books hold."""
     return is_proven(checks)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
