@@ -5,10 +5,74 @@ from alembic import op
 revision = "0020"
 down_revision = "0019"
 
-CHANGES = """
+# `released` is what a share's release booked, `held_at` since when a hold keeps what would be released otherwise. That
+# a payment was planned as transfers is said by its shares.
+SHARES = """
+alter table payment_share add column released bigint;
+alter table payment_share add column held_at timestamptz;
+alter table payment_share add column release_rule_id uuid;
+alter table payment_share no force row level security;
+update payment_share set released = coalesce(settled_net, seller_net) where released_at is not null;
+alter table payment_share force row level security;
+grant update (released, held_at) on payment_share to marketbill_app;
+-- squawk-ignore require-concurrent-index-deletion
+drop index payment_awaiting_transfer_idx;
+-- squawk-ignore ban-drop-column
+alter table payment drop column transfers_planned_at;
+-- squawk-ignore require-concurrent-index-creation
+create index payment_share_awaiting_transfer_idx on payment_share (platform_id, released_at)
+  where released_at is not null and transfers_planned_at is null;
+-- squawk-ignore require-concurrent-index-creation
+create index payment_share_unreleased_idx on payment_share (platform_id, seller_id, payment_id)
+  where released_at is null;
+-- squawk-ignore require-concurrent-index-creation
+create index payment_share_held_idx on payment_share (platform_id, seller_id)
+  where held_at is not null and released_at is null;
+select marketbill_expose('payment_share', 'select (platform_id, payment_id, seller_id, release_on, released_at, held_at,
+  transfers_planned_at)');
+grant select (id) on payment to marketbill_system;
+"""
+
+HOLDS = """
+create table seller_hold (
+  platform_id uuid not null,
+  id uuid not null,
+  seller_id uuid not null,
+  payment_id uuid,
+  scope text not null check (scope in ('RELEASE', 'PAYOUT')),
+  kind text not null check (kind in ('RISK', 'DISPUTE', 'APPROVAL', 'MANUAL')),
+  reason text not null check (length(reason) between 1 and 1000),
+  facts jsonb not null default '{}',
+  source_type text,
+  source_id uuid,
+  placed_by text not null,
+  placed_at timestamptz not null,
+  until timestamptz,
+  lifted_at timestamptz,
+  lifted_by text,
+  lift_reason text,
+  resumed_at timestamptz,
+  primary key (platform_id, id),
+  foreign key (platform_id, seller_id) references seller,
+  foreign key (platform_id, payment_id) references payment,
+  check ((source_type is null) = (source_id is null)),
+  check ((lifted_at is null) = (lifted_by is null)),
+  check (until > placed_at)
+);
+create unique index seller_hold_source_idx on seller_hold (platform_id, source_type, source_id, seller_id, kind, scope)
+  where lifted_at is null;
+create index seller_hold_open_idx on seller_hold (platform_id, seller_id) where lifted_at is null;
+create index seller_hold_until_idx on seller_hold (platform_id, until) where lifted_at is null and until is not null;
+create index seller_hold_unresumed_idx on seller_hold (platform_id, lifted_at)
+  where lifted_at is not null and resumed_at is null;
+create index seller_hold_seller_idx on seller_hold (platform_id, seller_id, id);
+select marketbill_protect('seller_hold', 'select, insert');
+grant update (lifted_at, lifted_by, lift_reason, resumed_at) on seller_hold to marketbill_app;
+select marketbill_expose('seller_hold', 'select (platform_id, id, seller_id, scope, kind, placed_at, until, lifted_at,
+  resumed_at)');
 """
 
 
 def upgrade() -> None:
-    for statement in filter(str.strip, CHANGES.split(";\n")):
+    for statement in filter(str.strip, (SHARES + HOLDS).split(";\n")):
         op.execute(statement)

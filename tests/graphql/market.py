@@ -20,7 +20,7 @@ from sqlalchemy import event
 
 from marketbill.config import Settings
 from marketbill.ids import PlatformId, parse_id
-from marketbill.payments import settle
+from marketbill.payments import release, settle
 from marketbill.payouts import payout, transfer
 from marketbill.sandbox.app import create_app as create_sandbox
 from marketbill.services import Services
@@ -166,7 +166,7 @@ class Market:
         """One round of every worker."""
         await handle_events(self.services, self.tenant)
         await settle.funds_available(self.services, self.tenant)
-        await settle.release_due(self.services, self.tenant)
+        await release.release_due(self.services, self.tenant)
         await transfer.execute_transfers(self.services, self.tenant)
         await payout.execute_payouts(self.services, self.tenant)
 

@@ -15,7 +15,7 @@ from marketbill.health.findings import Finding
 from marketbill.health.processes import DRIFT_MAX, Part, clocks
 from marketbill.health.states import WAITS, Kind
 from marketbill.ids import public_id
-from marketbill.payments.model import payment
+from marketbill.payments.model import payment, payment_share
 from marketbill.payouts.model import payout, transfer
 from marketbill.provider.kinds import CREATE_TRANSFER
 from marketbill.provider.model import provider_intent
@@ -75,9 +75,7 @@ async def test_a_machine_at_rest_has_no_findings(sold: Market) -> None:
         (Kind.PAYMENT_PROCESSING, "created_at", {"status": "PROCESSING"}),
         (Kind.PAYMENT_UNSETTLED, "succeeded_at", {"settled_at": None}),
         (Kind.PAYMENT_FUNDS_LATE, "available_on", {"available_at": None}),
-        (Kind.PAYMENT_UNDELIVERED, "available_at", {"released_at": None, "release_on": None}),
         (Kind.PAYMENT_UNRELEASED, "available_at release_on", {"released_at": None}),
-        (Kind.PAYMENT_UNTRANSFERRED, "released_at", {"transfers_planned_at": None}),
     ],
 )
 async def test_a_payment_that_does_not_get_on(sold: Market, kind: Kind, columns: str, values: dict[str, Any]) -> None:
@@ -91,6 +89,28 @@ async def test_a_payment_that_does_not_get_on(sold: Market, kind: Kind, columns:
     assert one.id.startswith("pay_")
     assert "50.00 EUR" in one.what
     assert one.to_do
+
+
+async def test_a_share_whose_delivery_nobody_told_of(sold: Market) -> None:
+    limit, empty = LIMIT[Kind.PAYMENT_UNDELIVERED], {"released_at": None, "release_on": None}
+    await aged(sold, payment_share, limit, "", **empty)
+    await aged(sold, payment, limit - MARGIN, "available_at", **empty)
+    assert await found(sold) == []
+    await aged(sold, payment, limit + MARGIN, "available_at", **empty)
+    assert await kinds(sold) == [Kind.PAYMENT_UNDELIVERED]
+
+    # What a hold keeps awaits no event.
+    await aged(sold, payment_share, timedelta(0), "release_on held_at")
+    assert await found(sold) == []
+
+
+async def test_a_released_share_that_nobody_plans(sold: Market) -> None:
+    limit = LIMIT[Kind.PAYMENT_UNTRANSFERRED]
+    await aged(sold, payment_share, limit - MARGIN, "released_at", transfers_planned_at=None)
+    assert await found(sold) == []
+    await aged(sold, payment_share, limit + MARGIN, "released_at", transfers_planned_at=None)
+    [one] = await found(sold)
+    assert one.what == "payment released to A 43.59 EUR"
 
 
 async def test_a_transfer_that_waits_for_its_seller(market: Market) -> None:

@@ -11,8 +11,9 @@ from marketbill.events import inbox, schedule
 from marketbill.idempotency import keys
 from marketbill.ids import PlatformId
 from marketbill.ledger import hold
+from marketbill.payments.release import release_due
 from marketbill.payments.resolve import resolve_payments
-from marketbill.payments.settle import funds_available, release_due
+from marketbill.payments.settle import funds_available
 from marketbill.payouts import treasury
 from marketbill.payouts.payout import execute_payouts
 from marketbill.payouts.run import run_payouts

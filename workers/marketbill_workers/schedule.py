@@ -78,12 +78,16 @@ _RESTLESS = text(
         exists (select from payment y where y.platform_id = p.platform_id and y.settled_at is not null
           and y.available_at is null and y.available_on <= :now) as make_available,
         exists (select from payment y where y.platform_id = p.platform_id and y.available_at is not null
-          and y.released_at is null and y.release_on <= :now) as release_payments,
+          and y.released_at is null and y.release_on <= :now)
+          or exists (select from seller_hold h where h.platform_id = p.platform_id and h.lifted_at is null
+            and h.until <= :now)
+          or exists (select from seller_hold h where h.platform_id = p.platform_id and h.lifted_at is not null
+            and h.resumed_at is null) as release_payments,
         exists (select from payment y where y.platform_id = p.platform_id and {UNSETTLED_DUE})
           or exists (select from payment y where y.platform_id = p.platform_id and {PAYMENT_NEWS_DUE})
           or {_requests_due("resolve_payments")} as resolve_payments,
-        (select min(y.released_at) from payment y where y.platform_id = p.platform_id
-          and y.released_at is not null and y.transfers_planned_at is null) is not null
+        (select min(s.released_at) from payment_share s where s.platform_id = p.platform_id
+          and s.released_at is not null and s.transfers_planned_at is null) is not null
           or exists (select from transfer t where t.platform_id = p.platform_id and t.status = 'HELD')
           or {_requests_due("execute_transfers")} as execute_transfers,
         {_requests_due("execute_payouts")} as execute_payouts,

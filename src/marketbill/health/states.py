@@ -131,13 +131,16 @@ WAITS: dict[Kind, Wait] = {
         many=True,
     ),
     Kind.PAYMENT_UNDELIVERED: Wait(
-        words="payments held until a delivery that nobody told of",
+        words="payments held until a delivery or an approval that nobody told of",
         table="payment w",
-        condition="w.available_at is not null and w.released_at is null and w.release_on is null",
+        # What a hold keeps has no next release either, and is told of as a hold.
+        condition="w.available_at is not null and w.released_at is null and w.release_on is null"
+        " and exists (select from payment_share s where s.platform_id = w.platform_id and s.payment_id = w.id"
+        " and s.released_at is null and s.release_on is null)",
         since="w.available_at",
         limit=timedelta(days=60),
-        swept_by="paymentDeliver",
-        to_do="tell of the delivery (paymentDeliver): money may not be held for ever",
+        swept_by="paymentDeliver, paymentApprove",
+        to_do="tell of the delivery (paymentDeliver), or approve (paymentApprove): money may not be held for ever",
         noun="payment",
         detail=_PAYMENT,
         many=True,
@@ -156,14 +159,16 @@ WAITS: dict[Kind, Wait] = {
     ),
     Kind.PAYMENT_UNTRANSFERRED: Wait(
         words="payments released and not split into transfers",
-        table="payment w",
+        table="payment_share w",
         condition="w.released_at is not null and w.transfers_planned_at is null",
         since="w.released_at",
         limit=timedelta(minutes=10),
         swept_by="execute_transfers, each minute",
         to_do=_ARE_THEY_RUNNING,
         noun="payment",
-        detail=_PAYMENT,
+        detail="w.payment_id as id, 'released to ' || s.name as about, null as why, null as attempts,"
+        " w.released as amount, coalesce(y.settlement_currency, y.currency) as currency, null as subject",
+        joins=_OF_SELLER + " join payment y on y.platform_id = w.platform_id and y.id = w.payment_id",
         many=True,
     ),
     Kind.TRANSFER_HELD: Wait(

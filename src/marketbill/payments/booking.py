@@ -133,30 +133,40 @@ def funds_available(payment: Row[Any], fee: int, at: datetime) -> JournalEntry |
     return _entry(payment, "funds-available", [posting], at, "Funds available", {"reference": payment.reference})
 
 
-def release(payment: Row[Any], shares: Rows, at: datetime) -> JournalEntry | None:
-    """J5: the hold is over, what the sellers earned is payable. None when the fee left them nothing."""
+def release(
+    payment: Row[Any], shares: Rows, amounts: Mapping[UUID, int], at: datetime, *, first: bool
+) -> JournalEntry | None:
+    """J5: the holds of these shares are over, and what their sellers still have of them is payable.
+
+    Shares that are released together are one entry; those after the `first` have keys of their own. None when nothing
+    is left of them.
+    """
     currency = payment.currency
     postings = [
-        Posting(
-            chart.seller_pending(_seller(share), currency),
-            chart.seller_payable(_seller(share), currency),
-            share.seller_net,
-        )
+        Posting(chart.seller_pending(_seller(share), currency), chart.seller_payable(_seller(share), currency), amount)
         for share in shares
-        if share.seller_net
+        if (amount := amounts[share.seller_id])
     ]
-    reason = {
-        "reference": payment.reference,
-        "hold": f"{payment.hold_days} days from {payment.hold_from.lower()}",
-    }
-    return _entry(payment, "release", postings, at, "Released", reason) if postings else None
+    if not postings:
+        return None
+    holds = sorted({f"{share.hold_days} days from {share.hold_from.lower()}" for share in shares})
+    reason = {"reference": payment.reference, "hold": ", ".join(holds)}
+    part = "" if first else f":{public_id('seller', min(share.seller_id for share in shares))}"
+    return _entry(payment, "release", postings, at, "Released", reason, part=part)
 
 
 def _entry(
-    payment: Row[Any], kind: str, postings: Sequence[Posting], at: datetime, description: str, reason: dict[str, Any]
+    payment: Row[Any],
+    kind: str,
+    postings: Sequence[Posting],
+    at: datetime,
+    description: str,
+    reason: dict[str, Any],
+    *,
+    part: str = "",
 ) -> JournalEntry:
     return JournalEntry(
-        key=f"{kind}:{public_id('payment', payment.id)}",
+        key=f"{kind}:{public_id('payment', payment.id)}{part}",
         kind=kind,
         source=Source("payment", payment.id),
         postings=tuple(postings),

@@ -42,12 +42,12 @@ _KEEP = prepared(
         ), shares as (
           insert into payment_share (platform_id, payment_id, seller_id, gross, tax, fee, fee_tax, seller_net,
                                      fee_tax_rule, promo, deemed_tax, withheld, processor_fee, received, passed_on,
-                                     legs)
+                                     legs, hold_from, hold_days, release_rule_id)
           select :platform, :payment, share.*
           from jsonb_to_recordset(:shares) as share
             (seller_id uuid, gross bigint, tax bigint, fee bigint, fee_tax bigint, seller_net bigint,
              fee_tax_rule text, promo bigint, deemed_tax bigint, withheld bigint, processor_fee bigint,
-             received bigint, passed_on bigint, legs jsonb)
+             received bigint, passed_on bigint, legs jsonb, hold_from text, hold_days integer, release_rule_id uuid)
         )
         select * from kept
         """
@@ -107,7 +107,7 @@ async def keep(
             "method": order.order.method,
             "buyer_legs": trace["buyer_legs"],
             "lines": _lines(order, trace),
-            "shares": _shares(trace),
+            "shares": _shares(order, trace),
         },
     )
 
@@ -134,13 +134,16 @@ def _lines(order: PlannedOrder, trace: Mapping[str, Any]) -> list[dict[str, Any]
     ]
 
 
-def _shares(trace: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _shares(order: PlannedOrder, trace: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "seller_id": str(parse_id("seller", share["seller_id"])),
             "fee_tax_rule": share["fee_tax_rule"],
             "legs": share["legs"],
             **{name: share[name] for name in _SHARE_AMOUNTS},
+            "hold_from": order.terms.hold_from,
+            "hold_days": order.terms.hold_days,
+            "release_rule_id": None,
         }
         for share in trace["sellers"]
     ]

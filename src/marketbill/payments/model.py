@@ -71,7 +71,6 @@ payment = Table(
     Column("available_at", Instant),
     Column("delivered_at", Instant),
     Column("released_at", Instant),
-    Column("transfers_planned_at", Instant),
     Column("trace", JSONB, nullable=False),
     Column("channel", Text, nullable=False, server_default=""),
     Column("method", Text, nullable=False, server_default=""),
@@ -88,7 +87,8 @@ payment = Table(
     Column("settlement_rate", JSONB),
 )
 """Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
-delivered (by the platform's word), released (to the sellers), and planned as transfers.
+delivered (by the platform's word), and released (the last of its sellers' shares). `release_on` is when the next share
+may be released: empty while none can be, because its event is awaited or a hold keeps it.
 
 `gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax +
 deemed_tax + withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts that
@@ -155,12 +155,42 @@ payment_share = Table(
     Column("released_at", Instant),
     Column("transfers_planned_at", Instant),
     Column("returned", BigInteger, nullable=False, server_default="0"),
+    Column("released", BigInteger),
+    Column("held_at", Instant),
+    Column("release_rule_id", Uuid),
 )
 """What one seller has in a payment: gross + received = seller_net + fee + fee_tax + deemed_tax + withheld +
 processor_fee + passed_on. `received` came from other sellers' lines and `passed_on` went to others; `promo` is the part
 of `gross` that the platform pays. `legs` tells where each amount is booked (`rules.plan.Legs`), `settled_net` is the
 net in the payment's settlement currency, where that is another one. `returned` is what of the net the seller has given
-back by refunds and lost disputes, in the settlement currency: the rest is his."""
+back by refunds and lost disputes, in the settlement currency: the rest is his.
+
+It is released `hold_days` after the event `hold_from`, on `release_on`, which is empty until the event has come.
+`held_at` is since when a hold keeps what would be released otherwise, `released` the amount that was."""
+
+seller_hold = Table(
+    "seller_hold",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("payment_id", Uuid),
+    Column("scope", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("facts", JSONB, nullable=False, server_default="{}"),
+    Column("source_type", Text),
+    Column("source_id", Uuid),
+    Column("placed_by", Text, nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("until", Instant),
+    Column("lifted_at", Instant),
+    Column("lifted_by", Text),
+    Column("lift_reason", Text),
+    Column("resumed_at", Instant),
+)
+"""What keeps a seller's money, of one payment or (without one) of all. `facts` are the figures behind the reason,
+`source` the thing that placed it, such as a dispute. `resumed_at` is when all that it kept was taken up again."""
 
 seller_volume = Table(
     "seller_volume",

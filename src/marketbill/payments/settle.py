@@ -5,22 +5,22 @@ locked and says what is booked already (and the journal's keys say it a second t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select
 
 from marketbill.db import WriteScope
-from marketbill.events import outbox
 from marketbill.ids import PaymentId, PlatformId, public_id
-from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payments import booking, conversion, processor_fee, tax_lines, tax_recording, volumes
+from marketbill.payments import booking, conversion, processor_fee, progress, volumes
 from marketbill.payments.conversion import Policy, RateAmiss
-from marketbill.payments.model import PaymentStatus, payment, payment_share
+from marketbill.payments.model import PaymentStatus, payment
+from marketbill.payments.progress import Progress
 from marketbill.payments.recording import tell_if_revived
+from marketbill.payments.release import begin_holds, release
 from marketbill.prepared import prepared
 from marketbill.provider.objects import BalanceTransaction
 from marketbill.rules.fees.schedule import Schedule
@@ -37,14 +37,6 @@ _LOCKED = prepared(
     .order_by(payment.c.id)
     .with_for_update()
 )
-_SHARES = prepared(
-    select(payment_share)
-    .where(
-        payment_share.c.platform_id == bindparam("platform"),
-        payment_share.c.payment_id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
-    )
-    .order_by(payment_share.c.payment_id, payment_share.c.seller_id)
-)
 _FUNDS_DUE = prepared(
     select(payment)
     .where(
@@ -56,48 +48,6 @@ _FUNDS_DUE = prepared(
     .order_by(payment.c.available_on)
     .limit(BATCH_MAX)
     .with_for_update(skip_locked=True)
-)
-_RELEASE_DUE = prepared(
-    select(payment)
-    .where(
-        payment.c.platform_id == bindparam("platform"),
-        payment.c.available_at.is_not(None),
-        payment.c.released_at.is_(None),
-        payment.c.release_on <= bindparam("now"),
-    )
-    .order_by(payment.c.release_on)
-    .limit(BATCH_MAX)
-    .with_for_update(skip_locked=True)
-)
-_RECORDED = (
-    "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
-    "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at", "released_at",
-    "settlement_currency", "settlement_gross", "settlement_rate", "processor_fee", "seller_net",
-)  # fmt: skip
-_RECORD = (
-    update(payment)
-    .where(payment.c.platform_id == bindparam("platform"), payment.c.id == bindparam("payment"))
-    .values({name: bindparam(f"new_{name}") for name in (*_RECORDED, "updated_at")})
-)
-_RECORD_NET = (
-    update(payment_share)
-    .where(
-        payment_share.c.platform_id == bindparam("platform"),
-        payment_share.c.payment_id == bindparam("payment"),
-        payment_share.c.seller_id == bindparam("seller"),
-    )
-    .values(settled_net=bindparam("net"))
-)
-
-
-_RECORD_BORNE = (
-    update(payment_share)
-    .where(
-        payment_share.c.platform_id == bindparam("platform"),
-        payment_share.c.payment_id == bindparam("payment"),
-        payment_share.c.seller_id == bindparam("seller"),
-    )
-    .values(processor_fee=bindparam("new_fee"), seller_net=bindparam("new_net"))
 )
 
 
@@ -118,39 +68,6 @@ class ChargeFact:
     transaction: BalanceTransaction | None = None
 
 
-@dataclass(slots=True)
-class _Progress:
-    """A payment on its way through the milestones of one transaction; `nets` once it is converted in this one."""
-
-    row: Row[Any]
-    shares: list[Row[Any]]
-    values: dict[str, Any]
-    entries: list[JournalEntry]
-    nets: dict[UUID, int] = field(default_factory=dict)
-    borne: dict[UUID, int] = field(default_factory=dict)
-
-    def as_settled(self) -> tuple[Row[Any], list[Row[Any]]]:
-        """The payment and its shares in the currency in which the provider has the money."""
-        if self.values["settlement_currency"] is None:
-            return self.row, self.shares
-        return conversion.as_settled(
-            self.row,
-            self.shares,
-            currency=self.values["settlement_currency"],
-            gross=self.values["settlement_gross"],
-            nets=self.nets or {share.seller_id: share.settled_net for share in self.shares},
-        )
-
-    def post(self, entry: JournalEntry | None) -> None:
-        if entry is not None:
-            self.entries.append(entry)
-
-    @property
-    def is_booked_now(self) -> bool:
-        """The charge is booked in this transaction."""
-        return self.row.booked_at is None and self.values["booked_at"] is not None
-
-
 async def lock(scope: WriteScope, ids: Iterable[PaymentId]) -> dict[PaymentId, Row[Any]]:
     """Locks those of these payments that exist, in the order in which everybody locks them: by id."""
     rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(ids)})
@@ -164,7 +81,7 @@ async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
     """
     merged = _merge(facts)
     rows = await scope.rows(_LOCKED, {"platform": scope.platform, "ids": list(merged)})
-    steps = await _open(scope, rows)
+    steps = await progress.begin(scope, rows)
     policy = await _policy(scope, steps, merged)
     schedules = await processor_fee.schedules_of(scope, rows)
     for step in steps:
@@ -174,9 +91,9 @@ async def settle(scope: WriteScope, facts: Sequence[ChargeFact]) -> None:
             _book_provider_fee(step, fact, fact.transaction, policy)
             _bear_provider_fee(step, schedules, fact.occurred_at)
             _make_available(step, scope.now, already=fact.transaction.status == "available")
-            _release(step, scope.now)
+    await release(scope, steps)
     await volumes.add(scope, steps)
-    await _record(scope, steps)
+    await progress.record(scope, steps)
 
 
 async def funds_available(services: Services, platform: PlatformId) -> None:
@@ -184,34 +101,13 @@ async def funds_available(services: Services, platform: PlatformId) -> None:
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
             rows = await scope.rows(_FUNDS_DUE, {"platform": platform, "now": scope.now})
-            steps = await _open(scope, rows)
+            steps = await progress.begin(scope, rows)
             for step in steps:
                 _make_available(step, scope.now)
-                _release(step, scope.now)
-            await _record(scope, steps)
+            await release(scope, steps)
+            await progress.record(scope, steps)
         if len(rows) < BATCH_MAX:
             return
-
-
-async def release_due(services: Services, platform: PlatformId) -> None:
-    """Releases to the sellers every payment whose funds are there and whose hold is over."""
-    for _ in range(_ROUNDS_MAX):
-        async with services.db.write(platform) as scope:
-            rows = await scope.rows(_RELEASE_DUE, {"platform": platform, "now": scope.now})
-            steps = await _open(scope, rows)
-            for step in steps:
-                _release(step, scope.now)
-            await _record(scope, steps)
-        if len(rows) < BATCH_MAX:
-            return
-
-
-def release_on(
-    hold_from: str, hold_days: int, *, succeeded_at: datetime | None, delivered_at: datetime | None
-) -> datetime | None:
-    """The instant from which a payment may be released; None while the event that starts its hold is awaited."""
-    start = succeeded_at if hold_from == "CAPTURE" else delivered_at
-    return start + timedelta(days=hold_days) if start is not None else None
 
 
 def _merge(facts: Sequence[ChargeFact]) -> dict[PaymentId, ChargeFact]:
@@ -228,16 +124,7 @@ def _merge(facts: Sequence[ChargeFact]) -> dict[PaymentId, ChargeFact]:
     return merged
 
 
-async def _open(scope: WriteScope, rows: Sequence[Row[Any]]) -> list[_Progress]:
-    if not rows:
-        return []
-    shares: dict[UUID, list[Row[Any]]] = {row.id: [] for row in rows}
-    for share in await scope.rows(_SHARES, {"platform": scope.platform, "ids": list(shares)}):
-        shares[share.payment_id].append(share)
-    return [_Progress(row, shares[row.id], dict(row._mapping), []) for row in rows]
-
-
-def _book_charge(step: _Progress, fact: ChargeFact) -> None:
+def _book_charge(step: Progress, fact: ChargeFact) -> None:
     row, values = step.row, step.values
     if values["booked_at"] is not None:
         return
@@ -252,14 +139,12 @@ def _book_charge(step: _Progress, fact: ChargeFact) -> None:
     values["next_action"] = values["decline"] = None
     values["succeeded_at"] = values["succeeded_at"] or fact.occurred_at
     values["booked_at"] = fact.occurred_at
-    values["release_on"] = release_on(
-        row.hold_from, row.hold_days, succeeded_at=values["succeeded_at"], delivered_at=values["delivered_at"]
-    )
+    begin_holds(step)
     for entry in _sale(step, fact.occurred_at):
         step.post(entry)
 
 
-def _sale(step: _Progress, at: datetime) -> list[JournalEntry]:
+def _sale(step: Progress, at: datetime) -> list[JournalEntry]:
     """The entries with which a sale begins: the same whenever they are asked for."""
     made = (
         booking.charge(step.row, step.shares, at),
@@ -269,11 +154,11 @@ def _sale(step: _Progress, at: datetime) -> list[JournalEntry]:
     return [entry for entry in made if entry is not None]
 
 
-def _sold_on(step: _Progress, fact: ChargeFact) -> date:
+def _sold_on(step: Progress, fact: ChargeFact) -> date:
     return (step.values["succeeded_at"] or fact.occurred_at).date()
 
 
-async def _policy(scope: WriteScope, steps: Sequence[_Progress], facts: Mapping[PaymentId, ChargeFact]) -> Policy:
+async def _policy(scope: WriteScope, steps: Sequence[Progress], facts: Mapping[PaymentId, ChargeFact]) -> Policy:
     """What conversions in these facts need to know; nothing where there are none, as nearly always."""
     wanted: list[tuple[str, str, date]] = []
     for step in steps:
@@ -284,7 +169,7 @@ async def _policy(scope: WriteScope, steps: Sequence[_Progress], facts: Mapping[
     return await conversion.policy_of(scope, wanted) if wanted else Policy(BY_PROVIDER, {})
 
 
-def _convert(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
+def _convert(step: Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
     row, values, at = step.row, step.values, fact.occurred_at
     try:
         made = conversion.convert(
@@ -299,7 +184,7 @@ def _convert(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction,
     step.post(made.entry)
 
 
-def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
+def _book_provider_fee(step: Progress, fact: ChargeFact, transaction: BalanceTransaction, policy: Policy) -> None:
     row, values = step.row, step.values
     if values["settled_at"] is not None:
         return
@@ -318,7 +203,7 @@ def _book_provider_fee(step: _Progress, fact: ChargeFact, transaction: BalanceTr
     step.post(booking.provider_fee(settled, transaction.fee, transaction.id, fact.occurred_at))
 
 
-def _bear_provider_fee(step: _Progress, schedules: Mapping[UUID, Schedule], at: datetime) -> None:
+def _bear_provider_fee(step: Progress, schedules: Mapping[UUID, Schedule], at: datetime) -> None:
     """The sellers' part of the provider's fee, which was an estimate until now."""
     row, values = step.row, step.values
     schedule = schedules.get(row.fee_schedule_id)
@@ -337,57 +222,10 @@ def _bear_provider_fee(step: _Progress, schedules: Mapping[UUID, Schedule], at: 
     step.post(booking.processor_fee(row, step.borne, at))
 
 
-def _make_available(step: _Progress, now: datetime, *, already: bool = False) -> None:
+def _make_available(step: Progress, now: datetime, *, already: bool = False) -> None:
     values = step.values
     if values["available_at"] is not None or not (already or values["available_on"] <= now):
         return
     values["available_at"] = now
     settled, _ = step.as_settled()
     step.post(booking.funds_available(settled, values["provider_fee"], now))
-
-
-def _release(step: _Progress, now: datetime) -> None:
-    values = step.values
-    due = values["release_on"]
-    # The hold may have begun in a transaction that began after this one and committed before this one had its lock.
-    now = max(now, values["succeeded_at"] or now, values["delivered_at"] or now)
-    if values["available_at"] is None or values["released_at"] is not None or due is None or due > now:
-        return
-    values["released_at"] = now
-    step.post(booking.release(*step.as_settled(), now))
-
-
-async def _record(scope: WriteScope, steps: Sequence[_Progress]) -> None:
-    if not steps:
-        return
-    await scope.run(
-        _RECORD,
-        [
-            {"platform": scope.platform, "payment": step.row.id}
-            | {f"new_{name}": step.values[name] for name in _RECORDED}
-            | {"new_updated_at": scope.now}
-            for step in steps
-        ],
-    )
-    nets = [
-        {"platform": scope.platform, "payment": step.row.id, "seller": seller, "net": net}
-        for step in steps
-        for seller, net in step.nets.items()
-    ]
-    if nets:
-        await scope.run(_RECORD_NET, nets)
-    borne = [
-        {"platform": scope.platform, "payment": step.row.id, "seller": share.seller_id}
-        | {"new_fee": share.processor_fee, "new_net": share.seller_net}
-        for step in steps
-        for share in step.shares
-        if share.seller_id in step.borne
-    ]
-    if borne:
-        await scope.run(_RECORD_BORNE, borne)
-    if any(step.values["released_at"] is not None for step in steps):
-        await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
-    booked = [(step.row, step.values["booked_at"]) for step in steps if step.is_booked_now]
-    await tax_recording.begin(scope, booked)
-    await journal.post_all(scope, [entry for step in steps for entry in step.entries])
-    await tax_lines.keep(scope, booked)

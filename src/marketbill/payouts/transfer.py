@@ -1,6 +1,6 @@
 """Transfers: what was released goes to each seller's provider account, once.
 
-One round plans (released payments become transfers with intents), claims due intents, commits, asks the provider
+One round plans (released shares become transfers with intents), claims due intents, commits, asks the provider
 outside any transaction, and records what it answered together with the journal entries. A process that dies in
 between leaves claimed intents; when their lease is over they are looked up at the provider before they are tried again.
 """
@@ -38,48 +38,59 @@ from marketbill.services import Services
 
 #: A seller's share: the payment's id and his.
 _Share = tuple[UUID, UUID]
-#: Payments planned in one round.
-PLAN_MAX = 100
+#: Shares planned in one round.
+PLAN_MAX = 200
 _ROUNDS_MAX = 800
 
+#: In the currency in which the provider has the money.
+_NET = func.coalesce(payment_share.c.settled_net, payment_share.c.seller_net)
 _RELEASED = prepared(
     select(
-        payment.c.id,
+        payment_share.c.payment_id,
+        payment_share.c.seller_id,
+        (_NET - payment_share.c.returned).label("net"),
+        seller.c.provider_account,
+        seller.c.transfers,
         func.coalesce(payment.c.settlement_currency, payment.c.currency).label("currency"),
         func.coalesce(payment.c.settlement_gross, payment.c.gross).label("charged"),
         payment.c.provider_charge,
     )
-    .where(
-        payment.c.platform_id == bindparam("platform"),
-        payment.c.released_at.is_not(None),
-        payment.c.transfers_planned_at.is_(None),
+    .join(
+        payment,
+        (payment.c.platform_id == payment_share.c.platform_id) & (payment.c.id == payment_share.c.payment_id),
     )
-    .order_by(payment.c.released_at)
-    .limit(PLAN_MAX)
-    .with_for_update(skip_locked=True)
-)
-#: In the currency in which the provider has the money.
-_NET = func.coalesce(payment_share.c.settled_net, payment_share.c.seller_net)
-_SHARES = prepared(
-    select(payment_share.c.payment_id, payment_share.c.seller_id, _NET.label("net"), seller.c.provider_account)
-    .add_columns(seller.c.transfers)
     .join(
         seller,
         (seller.c.platform_id == payment_share.c.platform_id) & (seller.c.id == payment_share.c.seller_id),
     )
     .where(
         payment_share.c.platform_id == bindparam("platform"),
-        payment_share.c.payment_id == bindparam("payments", type_=ARRAY(Uuid)).any_(),
-        _NET > 0,
+        payment_share.c.released_at.is_not(None),
+        payment_share.c.transfers_planned_at.is_(None),
     )
+    .order_by(payment_share.c.released_at)
+    .limit(PLAN_MAX)
+    .with_for_update(of=payment_share, skip_locked=True)
+)
+#: What transfers take from the charges of payments already.
+_TAKEN = prepared(
+    select(transfer.c.payment_id, func.sum(transfer.c.amount).label("amount"))
+    .where(
+        transfer.c.platform_id == bindparam("platform"),
+        transfer.c.payment_id == bindparam("payments", type_=ARRAY(Uuid)).any_(),
+        transfer.c.source_charge != "",
+        transfer.c.status != TransferStatus.CANCELED.value,
+    )
+    .group_by(transfer.c.payment_id)
 )
 _PLANNED = prepared(
-    update(payment)
-    .where(
-        payment.c.platform_id == bindparam("platform"),
-        payment.c.id == bindparam("payments", type_=ARRAY(Uuid)).any_(),
-    )
-    .values(transfers_planned_at=bindparam("now"))
+    text(
+        """
+        update payment_share s set transfers_planned_at = :now
+        from unnest(cast(:payments as uuid[]), cast(:sellers as uuid[])) as p (payment_id, seller_id)
+        where s.platform_id = :platform and s.payment_id = p.payment_id and s.seller_id = p.seller_id
+        """
+    ).bindparams(bindparam("payments", type_=ARRAY(Uuid)), bindparam("sellers", type_=ARRAY(Uuid)))
 )
 _INSERT = insert(transfer)
 _HELD = prepared(
@@ -148,29 +159,24 @@ async def funds_came(scope: WriteScope) -> None:
 
 
 async def _plan(scope: WriteScope) -> int:
-    """Released payments become transfers, one for each seller with something to get."""
+    """Released shares become transfers, where there is something to get."""
     rows = await scope.rows(_RELEASED, {"platform": scope.platform})
     if not rows:
         return 0
-    payments = {row.id: row for row in rows}
-    found = await scope.rows(_SHARES, {"platform": scope.platform, "payments": list(payments)})
-    amounts = {
-        (share.payment_id, share.seller_id): transferable_part(share.net, payments[share.payment_id].currency)
-        for share in found
-    }
-    shares = [share for share in found if amounts[share.payment_id, share.seller_id] > 0]
-    sources = _sources(payments, amounts)
-    ids = {(share.payment_id, share.seller_id): new_id() for share in shares}
+    amounts = {_of(share): transferable_part(share.net, share.currency) for share in rows}
+    shares = [share for share in rows if amounts[_of(share)] > 0]
+    sources = await _sources(scope, shares, amounts)
+    ids = {_of(share): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
     opened = await intents.open_intents(
         scope,
         [
             _draft(
-                ids[share.payment_id, share.seller_id],
-                amount=amounts[share.payment_id, share.seller_id],
-                currency=payments[share.payment_id].currency,
+                ids[_of(share)],
+                amount=amounts[_of(share)],
+                currency=share.currency,
                 destination=share.provider_account,
-                charge=sources[share.payment_id, share.seller_id],
+                charge=sources[_of(share)],
                 payment_id=share.payment_id,
             )
             for share in ready
@@ -182,20 +188,17 @@ async def _plan(scope: WriteScope) -> int:
         await scope.run(
             _INSERT,
             [
-                _row(
-                    scope,
-                    ids[share.payment_id, share.seller_id],
-                    share,
-                    payments[share.payment_id],
-                    amounts[share.payment_id, share.seller_id],
-                    sources[share.payment_id, share.seller_id],
-                    intent_ids,
-                )
+                _row(scope, ids[_of(share)], share, amounts[_of(share)], sources[_of(share)], intent_ids)
                 for share in shares
             ],
         )
-    await scope.run(_PLANNED, {"platform": scope.platform, "payments": list(payments), "now": scope.now})
+    planned = {"payments": [row.payment_id for row in rows], "sellers": [row.seller_id for row in rows]}
+    await scope.run(_PLANNED, {"platform": scope.platform, "now": scope.now, **planned})
     return len(rows)
+
+
+def _of(share: Row[Any]) -> _Share:
+    return share.payment_id, share.seller_id
 
 
 async def _wake(scope: WriteScope) -> int:
@@ -227,20 +230,20 @@ async def _wake(scope: WriteScope) -> int:
     return len(rows)
 
 
-def _sources(
-    payments: Mapping[UUID, Row[Any]], amounts: Mapping[tuple[UUID, UUID], int]
-) -> dict[tuple[UUID, UUID], str]:
+async def _sources(scope: WriteScope, shares: Sequence[Row[Any]], amounts: Mapping[_Share, int]) -> dict[_Share, str]:
     """The charge that each transfer takes its money from, empty for the platform's own balance.
 
     Together they may not take more than was charged, and sellers get more where the platform paid a discount or
     promised a better rate than the provider's: the largest come from the charge as far as it goes.
     """
-    room = {id: row.charged for id, row in payments.items()}
+    room = {share.payment_id: share.charged for share in shares}
+    for row in await scope.rows(_TAKEN, {"platform": scope.platform, "payments": list(room)}):
+        room[row.payment_id] -= int(row.amount)
     sources: dict[_Share, str] = {}
-    for (id, seller_id), amount in sorted(amounts.items(), key=lambda item: (-item[1], item[0])):
-        fits = amount <= room[id]
-        sources[id, seller_id] = payments[id].provider_charge if fits else ""
-        room[id] -= amount if fits else 0
+    for share in sorted(shares, key=lambda share: (-amounts[_of(share)], _of(share))):
+        fits = amounts[_of(share)] <= room[share.payment_id]
+        sources[_of(share)] = share.provider_charge if fits else ""
+        room[share.payment_id] -= amounts[_of(share)] if fits else 0
     return sources
 
 
@@ -257,7 +260,7 @@ def _draft(id: UUID, *, amount: int, currency: str, destination: str, charge: st
 
 
 def _row(
-    scope: WriteScope, id: UUID, share: Row[Any], paid: Row[Any], amount: int, source: str, intent_ids: dict[UUID, UUID]
+    scope: WriteScope, id: UUID, share: Row[Any], amount: int, source: str, intent_ids: dict[UUID, UUID]
 ) -> dict[str, Any]:
     held = id not in intent_ids
     return {
@@ -265,7 +268,7 @@ def _row(
         "id": id,
         "payment_id": share.payment_id,
         "seller_id": share.seller_id,
-        "currency": paid.currency,
+        "currency": share.currency,
         "amount": amount,
         "status": TransferStatus.HELD if held else TransferStatus.PENDING,
         "reason": _WAITS if held else None,

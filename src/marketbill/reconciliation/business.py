@@ -41,17 +41,16 @@ _PAYMENTS = f"""
     ), passed as (
       select s.payment_id, cast(sum(s.passed_on) as bigint) as amount from payment_share s
       where s.platform_id = :platform and s.passed_on > 0 group by s.payment_id
-    ), exchanged as (
-      select s.payment_id, cast(sum(s.settled_net) as bigint) as net from payment_share s
-      where s.platform_id = :platform and s.settled_net is not null group by s.payment_id
+    ), freed as (
+      select s.payment_id, cast(sum(s.released) as bigint) as amount from payment_share s
+      where s.platform_id = :platform and s.released_at is not null group by s.payment_id
     ), due as (
       select y.id, k.currency, k.kind, k.amount as expected, coalesce(b.amount, 0) as found
       from payment y
       left join passed on passed.payment_id = y.id
-      left join exchanged on exchanged.payment_id = y.id
+      left join freed on freed.payment_id = y.id
       cross join lateral (
-        select coalesce(y.settlement_currency, y.currency) as currency, coalesce(y.settlement_gross, y.gross) as gross,
-               coalesce(exchanged.net, y.seller_net) as seller_net
+        select coalesce(y.settlement_currency, y.currency) as currency, coalesce(y.settlement_gross, y.gross) as gross
       ) as settled
       cross join lateral (values
         ('charge', y.currency, case when y.booked_at is null then 0 else y.gross end),
@@ -62,7 +61,7 @@ _PAYMENTS = f"""
         ('psp-fee', settled.currency, case when y.settled_at is null then 0 else y.provider_fee end),
         ('funds-available', settled.currency,
          case when y.available_at is null then 0 else greatest(settled.gross - y.provider_fee, 0) end),
-        ('release', settled.currency, case when y.released_at is null then 0 else settled.seller_net end)
+        ('release', settled.currency, coalesce(freed.amount, 0))
       ) as k (kind, currency, amount)
       left join booked b on b.source_id = y.id and b.kind = k.kind
       where y.platform_id = :platform

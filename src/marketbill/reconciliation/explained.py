@@ -28,8 +28,11 @@ NAMED_MAX = 50
 _KINDS = ("charge", "promo", "split", "processor-fee", "release")
 _PAYMENTS = text(
     """
-    select id, trace, currency, tax_country, booked_at, released_at, settlement_currency
-    from payment where platform_id = :platform and id > :after order by id limit :limit
+    select id, trace, currency, tax_country, booked_at, settlement_currency, (
+             select coalesce(jsonb_object_agg(s.seller_id, jsonb_build_array(s.released, s.returned)), '{}')
+             from payment_share s
+             where s.platform_id = :platform and s.payment_id = y.id and s.released_at is not null) as released
+    from payment y where platform_id = :platform and id > :after order by id limit :limit
     """
 ).bindparams(bindparam("after", type_=Uuid), bindparam("limit", type_=Integer))
 _COUNT = text("select count(*) as payments from payment where platform_id = :platform")
@@ -186,10 +189,12 @@ def _expected(row: Row[Any], booked: _Booked) -> dict[Leg, int]:
     """What the sale's entries must hold; of a release, where it is in the sale's own currency."""
     parts = parts_of_sale(row.trace, tax_country=row.tax_country)
     expected = {leg: sum(part.amount for part in found) for leg, found in parts.items()}
-    if row.released_at is None or row.settlement_currency not in (None, row.currency):
+    if not row.released or row.settlement_currency not in (None, row.currency):
         return expected
     for share in row.trace["sellers"]:
         seller = SellerId(parse_id("seller", share["seller_id"]))
+        if str(seller) not in row.released:
+            continue
         pending, payable = (
             chart.seller_pending(seller, row.currency).code,
             chart.seller_payable(seller, row.currency).code,
@@ -198,8 +203,11 @@ def _expected(row: Row[Any], booked: _Booked) -> dict[Leg, int]:
         fees = [(leg, amount) for leg, amount in booked.amounts.items() if leg.kind == "processor-fee"]
         more = sum(amount for leg, amount in fees if leg.credit != pending and leg.debit == pending)
         less = sum(amount for leg, amount in fees if leg.credit == pending)
-        if earned := share["seller_net"] - more + less:
-            expected[Leg("release", pending, payable)] = earned
+        earned = share["seller_net"] - more + less
+        released, returned = row.released[str(seller)]
+        # What was given back before the release was not released.
+        if due := released if earned - returned <= released <= earned else earned:
+            expected[Leg("release", pending, payable)] = due
     return expected
 
 

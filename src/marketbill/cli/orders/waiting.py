@@ -15,7 +15,7 @@ from marketbill.cli.orders.outcome import Outcome
 from marketbill.cli.orders.patience import CHUNK, patiently
 from marketbill.cli.orders.progress import Steps
 from marketbill.ids import PlatformId
-from marketbill.payments.model import PaymentStatus, payment
+from marketbill.payments.model import PaymentStatus, payment, payment_share
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.sellers.model import seller
 from marketbill.services import Services
@@ -35,6 +35,13 @@ def _first_of(what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Sca
 _WATCHED = select(
     payment,
     exists().where(_OF_PAYMENT, transfer.c.status != TransferStatus.SENT.value).label("unsent"),
+    exists()
+    .where(
+        payment_share.c.platform_id == payment.c.platform_id,
+        payment_share.c.payment_id == payment.c.id,
+        payment_share.c.transfers_planned_at.is_(None),
+    )
+    .label("unplanned"),
     _first_of(
         func.coalesce(seller.c.external_ref, seller.c.name),
         transfer.c.status == TransferStatus.HELD.value,
@@ -138,7 +145,7 @@ class Waiting:
             stage = f"transfer refused: {row.refusal}"
             self._outcome.stuck[stage] += 1
             return stage, True, False
-        if row.transfers_planned_at is None or row.unsent:
+        if row.unplanned or row.unsent:
             return "released, not transferred", False, True
         self._outcome.transferred += 1
         return "transferred", True, False
