@@ -13,6 +13,7 @@ from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
+from marketbill_graphql.drifts import DriftCommands, DriftQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
 from marketbill_graphql.explanations import ExplanationQueries
 from marketbill_graphql.fee_previews import FeePreviewQueries
@@ -59,6 +60,7 @@ _QUERIES = (
     ExchangeRateQueries,
     TaxRateQueries,
     TaxReportQueries,
+    DriftQueries,
 )
 _COMMANDS = (
     PlatformCommands,
@@ -74,6 +76,7 @@ _COMMANDS = (
     HoldCommands,
     AccountTermsCommands,
     CorrectionCommands,
+    DriftCommands,
 )
 
 

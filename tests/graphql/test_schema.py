@@ -176,6 +176,7 @@ def test_what_each_role_may_start() -> None:
     assert set(mutations[Role.OPERATOR]) - set(mutations[Role.SERVICE]) == {
         "apiKeyCreate",
         "apiKeyRevoke",
+        "driftAccept",
         "feeScheduleDiscard",
         "feeScheduleDraft",
         "feeSchedulePublish",

@@ -20,6 +20,7 @@ from marketbill.payouts.model import payout, transfer
 from marketbill.provider.kinds import CREATE_TRANSFER
 from marketbill.provider.model import provider_intent
 from marketbill.provider.objects import ProviderEvent
+from marketbill.reconciliation.reconcile import reconcile
 from marketbill_workers.jobs import prune_old
 
 LIMIT = {kind: wait.limit for kind, wait in WAITS.items()}
@@ -63,6 +64,7 @@ async def looked(market: Market) -> None:
     async with market.machine.services.db.write(market.platform) as scope:
         fresh = {"account": "", "seen_until": scope.now, "ran_at": scope.now, "tried_at": scope.now}
         await scope.run(insert(event_cursor).values(platform_id=market.platform, **fresh))
+    await reconcile(market.machine.services, market.platform)
 
 
 async def test_a_machine_at_rest_has_no_findings(sold: Market) -> None:

@@ -167,9 +167,12 @@ def test_every_swept_job_is_declared() -> None:
         "resolve_payments",
         "execute_transfers",
         "execute_payouts",
+        "run_payouts",
         "keep_up_payouts",
         "keep_up_sellers",
         "catch_up_events",
         "go_on_catching_up",
+        "keep_up_treasury",
         "expire_holds",
+        "reconcile",
     ]

@@ -20,6 +20,7 @@ from marketbill.payouts.run import run_payouts
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.rates import refresh
+from marketbill.reconciliation.reconcile import RECONCILE, reconcile
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
@@ -52,6 +53,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     GO_ON: go_on,
     treasury.JOB: treasury.keep_up_treasury,
     "expire_holds": expire_holds,
+    RECONCILE: reconcile,
 }
 PRUNE = "prune"
 REFRESH_RATES = "refresh_rates"

@@ -28,6 +28,7 @@ from marketbill.payouts.upkeep import NEWS_DUE as PAYOUT_NEWS_DUE
 from marketbill.payouts.upkeep import RETURN_DUE
 from marketbill.platforms.model import platform, provider_credential
 from marketbill.provider.kinds import kinds_of
+from marketbill.reconciliation.reconcile import RECONCILE
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill.sellers.vat_check import CHECK_DUE as VAT_CHECK_DUE
@@ -149,6 +150,12 @@ async def keep_up_treasury(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(platform, treasury.JOB, (str(platform),)) for platform in connected])
 
 
+async def reconcile(scope: SystemScope, _: Slot) -> None:
+    """Has every platform that is connected compared with what its provider says."""
+    connected = (await scope.connection.scalars(_CONNECTED, {"limit": PLATFORMS_MAX})).all()
+    await outbox.enqueue_for(scope, [(platform, RECONCILE, (str(platform),)) for platform in connected])
+
+
 async def ask_returns(scope: SystemScope, _: Slot) -> None:
     """Owes the asking about payouts that were paid and may have come back since."""
     values = {"now": scope.now, "limit": PLATFORMS_MAX}
@@ -173,6 +180,7 @@ SCHEDULE = (
     Scheduled(Recurring("sweep", _MINUTE), sweep),
     Scheduled(Recurring("catch_up", timedelta(minutes=10)), catch_up),
     Scheduled(Recurring("treasury", timedelta(minutes=10)), keep_up_treasury),
+    Scheduled(Recurring("reconcile", timedelta(minutes=10)), reconcile),
     Scheduled(Recurring("ask_returns", timedelta(hours=1)), ask_returns),
     Scheduled(Recurring("prune", timedelta(hours=1)), prune),
     Scheduled(Recurring("refresh_rates", timedelta(hours=4)), refresh_rates),

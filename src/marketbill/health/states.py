@@ -34,6 +34,8 @@ class Kind(StrEnum):
     ACCOUNT_NOT_LISTED = "account_not_listed"
     HOLD_UNEXPIRED = "hold_unexpired"
     CORRECTION_WAITING = "correction_waiting"
+    DRIFT_OPEN = "drift_open"
+    NOT_RECONCILED = "not_reconciled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +343,33 @@ WAITS: dict[Kind, Wait] = {
         noun="correction",
         detail=f"w.id, 'asked for by ' || w.requested_by as about, w.reason as why, null as attempts, {_NO_MONEY}",
     ),
+    Kind.DRIFT_OPEN: Wait(
+        words="differences between the provider's records and ours",
+        table="drift w",
+        condition="w.closed_at is null and w.accepted_by is null",
+        since="w.opened_at",
+        limit=timedelta(minutes=15),
+        swept_by="reconcile, every ten minutes: what heals closes by itself",
+        to_do="`marketbill reconcile` says what is to do; one that is known and right is accepted (driftAccept)",
+        noun="drift",
+        detail="w.id, lower(w.kind) || ' ' || lower(w.thing) || ' ' || coalesce(w.name, w.provider_id) as about,"
+        " 'the provider says ' || w.expected || ', we say ' || w.found || ' (minor units)' as why, null as attempts,"
+        " w.expected as amount, w.currency, null as subject",
+    ),
+    Kind.NOT_RECONCILED: Wait(
+        words="the provider's records were not compared with ours",
+        table="provider_credential w left join reconcile_cursor c on c.platform_id = w.platform_id",
+        # Not a thing that waits, so it is told of only when it is late.
+        condition="cast(:patience as float8) > 0",
+        since="coalesce(c.ran_at, w.created_at)",
+        limit=timedelta(hours=6),
+        swept_by="reconcile, every ten minutes",
+        to_do=_ARE_THEY_RUNNING + "; what was never compared takes its time",
+        noun="platform",
+        detail="w.platform_id as id, 'compared up to '"
+        " || coalesce(to_char(c.fresh_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'nowhere') as about,"
+        f" c.error as why, null as attempts, {_NO_MONEY}",
+    ),
 }
 
 _REQUESTS = (Kind.REQUEST_OVERDUE, Kind.REQUEST_UNRESOLVED, Kind.REQUEST_HELD, Kind.REQUEST_GIVEN_UP)
@@ -397,6 +426,10 @@ STATES: tuple[State, ...] = (
     State("correction", "POSTED", final=True),
     State("correction", "REJECTED", final=True),
     State("correction", "EXPIRED", final=True),
+    State("drift", "OPEN", (Kind.DRIFT_OPEN,)),
+    State("drift", "ACCEPTED", because="an operator knows of it; it opens again when its amounts change"),
+    State("drift", "CLOSED", final=True),
+    State("reconciliation", "BEHIND", (Kind.NOT_RECONCILED,)),
     State("idempotency key", "CLAIMED", because="the next request takes over after 60 s; forgotten after 48 h (prune)"),
     State("idempotency key", "FINISHED", because="forgotten after 48 h (prune)"),
     State("outbox message", "DUE", because="the relay takes it within a second; watched as one, see `processes`"),

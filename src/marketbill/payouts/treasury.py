@@ -66,12 +66,17 @@ def _is_of_a_dispute(one: BalanceTransaction) -> bool:
     return (one.category or "").startswith("dispute")
 
 
+def source_of(platform: PlatformId, transaction_id: str) -> Source:
+    """The source under which a transaction of the provider's is booked."""
+    return Source("balance transaction", derived_id(sha256(platform.bytes + transaction_id.encode()).digest()))
+
+
 def _entry(scope: WriteScope, one: BalanceTransaction) -> JournalEntry:
     kind = _KINDS[one.type]
     return JournalEntry(
         key=f"{kind}:{one.id}",
         kind=kind,
-        source=Source("balance transaction", derived_id(sha256(scope.platform.bytes + one.id.encode()).digest())),
+        source=source_of(scope.platform, one.id),
         postings=(_posting(kind, one),),
         effective_at=one.created or one.available_on,
         description=f"{_WORDS[kind]}: {one.source or one.id}",

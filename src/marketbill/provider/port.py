@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from marketbill.errors import InvalidInput, Path, ProviderDeclined, ProviderRefused, ProviderUnavailable
+from marketbill.provider.movements import TellsMovements
 from marketbill.provider.objects import (
     Account,
     AccountLink,
@@ -116,7 +117,7 @@ class BadObject(InvalidInput):
     """An event whose object has not the form that its type promises; it never will. The text says what is wrong."""
 
 
-class Provider(CalculatesTax, TakesBack, Protocol):
+class Provider(CalculatesTax, TakesBack, TellsMovements, Protocol):
     """A payment provider, bound to one platform's credentials."""
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ _TOLD = (
     Kind.PAYMENT_UNTRANSFERRED,
     Kind.TRANSFER_HELD,
     Kind.TRANSFER_REFUSED,
+    Kind.DRIFT_OPEN,
 )
 
 

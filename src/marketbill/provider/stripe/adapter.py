@@ -28,6 +28,7 @@ from marketbill.provider.objects import (
 from marketbill.provider.port import Metadata, Refused
 from marketbill.provider.stripe import reading, webhooks
 from marketbill.provider.stripe.fields import Json, id_of, text
+from marketbill.provider.stripe.movements import StripeMovements
 from marketbill.provider.stripe.returns import StripeReturns
 from marketbill.provider.stripe.taxes import StripeTax
 from marketbill.provider.stripe.units import to_stripe, to_stripe_charge, to_stripe_payout
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 _CLOCK_SLACK = timedelta(minutes=2)
 
 
-class StripeProvider(StripeTax, StripeReturns):
+class StripeProvider(StripeTax, StripeReturns, StripeMovements):
     """One platform's Stripe account. See `port.Provider` for the meaning of each method."""
 
     def __init__(self, secret_key: str, base_url: str | None = None) -> None:
