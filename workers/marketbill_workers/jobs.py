@@ -16,6 +16,7 @@ from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available
 from marketbill.payouts import treasury
 from marketbill.payouts.payout import execute_payouts
+from marketbill.payouts.reversal import execute_reversals
 from marketbill.payouts.run import run_payouts
 from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
@@ -45,6 +46,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "release_payments": release_due,
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
+    "execute_reversals": execute_reversals,
     "execute_payouts": execute_payouts,
     "run_payouts": run_payouts,
     "keep_up_payouts": keep_up_payouts,

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Date, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -26,6 +26,17 @@ class TransferKind(StrEnum):
     SALE = "SALE"
     RESERVE = "RESERVE"
     AGAIN = "AGAIN"
+
+
+class ReversalStatus(StrEnum):
+    """WAITING for its transfer to be sent; PENDING at the provider; DONE took the money back. LOWERED: the transfer was
+    not sent after all, and was lowered instead. REFUSED: the provider refused it, or nothing was left to take."""
+
+    WAITING = "WAITING"
+    PENDING = "PENDING"
+    DONE = "DONE"
+    LOWERED = "LOWERED"
+    REFUSED = "REFUSED"
 
 
 class Rail(StrEnum):
@@ -91,6 +102,54 @@ transfer = Table(
     Column("reversed", BigInteger, nullable=False, server_default="0"),
 )
 """`reversed` is what was taken back of `amount` after it was sent."""
+
+reversal = Table(
+    "reversal",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("transfer_id", Uuid, nullable=False),
+    Column("payment_id", Uuid, nullable=False),
+    Column("seller_id", Uuid, nullable=False),
+    Column("currency", Currency, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("cause_type", Text, nullable=False),
+    Column("cause_id", Uuid, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("claims", JSONB, nullable=False, server_default="[]"),
+    Column("missed", Boolean, nullable=False, server_default="false"),
+    Column("decided_at", Instant),
+    Column("provider_reversal", Text),
+    Column("intent_id", Uuid),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("done_at", Instant),
+)
+"""What is taken back of a transfer, for a refund, a lost dispute, or the transfer itself when it shall go elsewhere.
+
+`claims` are the payout items that keep the money from being paid out meanwhile (item and amount). `decided_at` is when
+its cause needs to wait for it no longer; `missed` when the cause went on without its money, which then pays a debt.
+"""
+
+debt = Table(
+    "debt",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("currency", Currency, nullable=False),
+    Column("payment_id", Uuid),
+    Column("cause_type", Text, nullable=False),
+    Column("cause_id", Uuid, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("next_step_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+)
+"""What a seller owes for one cause. What remains of all of them is what `seller-receivable` holds."""
 
 payout_item = Table(
     "payout_item",

@@ -12,14 +12,16 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, func, insert, select, text, update
 
 from marketbill.db import WriteScope
+from marketbill.errors import StateConflict
 from marketbill.events import outbox
 from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment, payment_share
-from marketbill.payouts import items
+from marketbill.payouts import items, netting, reversal_waits
 from marketbill.payouts.items import Item
 from marketbill.payouts.model import TransferStatus, transfer
+from marketbill.payouts.netting import Due
 from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
 from marketbill.provider import claim as claims
@@ -111,6 +113,15 @@ _UNHOLD = (
         status=TransferStatus.PENDING.value, reason=None, intent_id=bindparam("intent"), updated_at=bindparam("now")
     )
 )
+#: What a debt leaves of a transfer that was not sent.
+_LOWERED = text(
+    """
+    update transfer set amount = case when :left > 0 then :left else amount end, updated_at = :now,
+      status = case when :left > 0 then status else 'CANCELED' end,
+      reason = case when :left > 0 then reason else 'All of it paid what the seller owed.' end
+    where platform_id = :platform and id = :transfer
+    """
+)
 _BY_IDS = prepared(
     select(transfer).where(
         transfer.c.platform_id == bindparam("platform"), transfer.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_()
@@ -131,7 +142,7 @@ _EXPLAIN = (
     .where(
         transfer.c.platform_id == bindparam("platform"),
         transfer.c.id == bindparam("transfer"),
-        transfer.c.status != TransferStatus.SENT.value,
+        transfer.c.status.not_in((TransferStatus.SENT.value, TransferStatus.CANCELED.value)),
     )
     .values(status=bindparam("new_status"), reason=bindparam("new_reason"), updated_at=bindparam("now"))
 )
@@ -142,10 +153,11 @@ async def execute_transfers(services: Services, platform: PlatformId) -> None:
     """Plans and executes everything that is due now; safe to run in many workers at once."""
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
-            planned = await _plan(scope)
-            woken = await _wake(scope)
+            planned, paid = await _plan(scope)
+            woken, paid_late = await _wake(scope)
             claimed = await claims.claim_due(scope, [CREATE_TRANSFER], sagas.BATCH_MAX)
             provider = await provider_of(services, scope) if claimed else None
+            await journal.post_all(scope, [*paid, *paid_late])
         if provider is not None:
             await sagas.run(services.db, platform, provider, TRANSFER, claimed)
         if not planned and not woken and len(claimed) < sagas.BATCH_MAX:
@@ -158,12 +170,16 @@ async def funds_came(scope: WriteScope) -> None:
         await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
 
 
-async def _plan(scope: WriteScope) -> int:
-    """Released shares become transfers, where there is something to get."""
+async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
+    """Released shares pay debts, and become transfers where there is something left; how many, and what is to be
+    posted."""
     rows = await scope.rows(_RELEASED, {"platform": scope.platform})
     if not rows:
-        return 0
-    amounts = {_of(share): transferable_part(share.net, share.currency) for share in rows}
+        return 0, []
+    netted = await netting.net(scope, [_due(share) for share in rows])
+    amounts = {
+        _of(share): transferable_part(rest, share.currency) for share, rest in zip(rows, netted.rests, strict=True)
+    }
     shares = [share for share in rows if amounts[_of(share)] > 0]
     sources = await _sources(scope, shares, amounts)
     ids = {_of(share): new_id() for share in shares}
@@ -171,7 +187,7 @@ async def _plan(scope: WriteScope) -> int:
     opened = await intents.open_intents(
         scope,
         [
-            _draft(
+            draft(
                 ids[_of(share)],
                 amount=amounts[_of(share)],
                 currency=share.currency,
@@ -194,28 +210,46 @@ async def _plan(scope: WriteScope) -> int:
         )
     planned = {"payments": [row.payment_id for row in rows], "sellers": [row.seller_id for row in rows]}
     await scope.run(_PLANNED, {"platform": scope.platform, "now": scope.now, **planned})
-    return len(rows)
+    return len(rows), netted.entries
+
+
+def _due(share: Row[Any]) -> Due:
+    key = f"{public_id('payment', share.payment_id)}:{public_id('seller', share.seller_id)}"
+    return Due(share.seller_id, share.currency, max(share.net, 0), Source("payment", share.payment_id), key)
 
 
 def _of(share: Row[Any]) -> _Share:
     return share.payment_id, share.seller_id
 
 
-async def _wake(scope: WriteScope) -> int:
-    """Transfers that were held for a seller who may receive now get their intents."""
+async def _wake(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
+    """Transfers that were held for a seller who may receive now pay what he owes by now, and get their intents; how
+    many, and what is to be posted."""
     rows = await scope.rows(_HELD, {"platform": scope.platform})
+    netted = await netting.net(scope, [_due_of_held(row) for row in rows])
+    amounts = {row.id: transferable_part(rest, row.currency) for row, rest in zip(rows, netted.rests, strict=True)}
+    lowered = [row for row in rows if amounts[row.id] < row.amount]
+    if lowered:
+        await scope.run(
+            _LOWERED,
+            [
+                {"platform": scope.platform, "transfer": row.id, "left": amounts[row.id], "now": scope.now}
+                for row in lowered
+            ],
+        )
     opened = await intents.open_intents(
         scope,
         [
-            _draft(
+            draft(
                 row.id,
-                amount=row.amount,
+                amount=amounts[row.id],
                 currency=row.currency,
                 destination=row.provider_account,
                 charge=row.source_charge,
                 payment_id=row.payment_id,
             )
             for row in rows
+            if amounts[row.id]
         ],
         send_now=False,
     )
@@ -227,7 +261,12 @@ async def _wake(scope: WriteScope) -> int:
                 for intent in opened
             ],
         )
-    return len(rows)
+    return len(rows), netted.entries
+
+
+def _due_of_held(row: Row[Any]) -> Due:
+    id = public_id("transfer", row.id)
+    return Due(row.seller_id, row.currency, row.amount, Source("transfer", row.id), id)
 
 
 async def _sources(scope: WriteScope, shares: Sequence[Row[Any]], amounts: Mapping[_Share, int]) -> dict[_Share, str]:
@@ -247,7 +286,7 @@ async def _sources(scope: WriteScope, shares: Sequence[Row[Any]], amounts: Mappi
     return sources
 
 
-def _draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID) -> IntentDraft:
+def draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID) -> IntentDraft:
     request = {
         "amount": amount,
         "currency": currency,
@@ -315,14 +354,23 @@ async def _failed(scope: WriteScope, setback: Setback) -> None:
     """The money stays payable; the transfer says what it waits for."""
     status = TransferStatus.REFUSED if setback.refused else TransferStatus.PENDING
     await _explain(scope, setback.intent, status, setback.reason)
+    await reversal_waits.tell(scope, [setback.intent.subject_id])
     await doubt(scope, setback)
 
 
 async def _abandoned(scope: WriteScope, intent: Intent, reason: str) -> None:
     await _explain(scope, intent, TransferStatus.REFUSED, f"Abandoned by an operator: {reason}")
+    await reversal_waits.tell(scope, [intent.subject_id])
 
 
 async def _retried(scope: WriteScope, intent: Intent) -> None:
+    [row] = await scope.rows(_BY_IDS, {"platform": scope.platform, "ids": [intent.subject_id]})
+    if row.status == TransferStatus.CANCELED:
+        raise StateConflict(
+            "This transfer's money was taken back, or goes with another transfer.",
+            current_state=row.status,
+            path=("id",),
+        )
     await _explain(scope, intent, TransferStatus.PENDING, "An operator wants it tried again.")
 
 
@@ -344,6 +392,7 @@ async def _succeeded(scope: WriteScope, done: Sequence[Done[Transfer]]) -> None:
             "now": scope.now,
         },
     )
+    await reversal_waits.tell(scope, ids)
     await items.add(
         scope, [Item(row.seller_id, row.currency, Source("transfer", row.id), row.amount) for row in rows.values()]
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, bindparam, text, update
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, text, update
 
 from marketbill import clock
 from marketbill.db import WriteScope
@@ -101,6 +101,20 @@ _HURRY = text(
       and i.last_error ->> 'code' = any(:codes)
     """
 ).bindparams(bindparam("codes", type_=ARRAY(Text)))
+# Whoever is at one of them holds its row, or has made it UNKNOWN.
+_WITHDRAW = text(
+    """
+    with mine as (
+      select i.id from provider_intent i
+      where i.platform_id = :platform and i.id = any(:intents) and i.status = 'OPEN' and not i.unsure
+      order by i.id for update skip locked
+    )
+    update provider_intent i
+    set status = 'ABANDONED', held_for = null, next_attempt_at = null, updated_at = :now, decision_reason = :reason
+    from mine where i.platform_id = :platform and i.id = mine.id
+    returning i.id
+    """
+).bindparams(bindparam("intents", type_=ARRAY(Uuid)))
 _LET_GO = (
     update(provider_intent)
     .where(
@@ -176,6 +190,14 @@ async def hurry(scope: WriteScope, kind: str, codes: Collection[str]) -> int:
     """Makes the intents of a kind due now that wait because they were last refused for one of these; their number."""
     values = {"platform": scope.platform, "kind": kind, "codes": list(codes), "now": scope.now}
     return await scope.run(_HURRY, values)
+
+
+async def withdraw(scope: WriteScope, intents: Collection[UUID], *, reason: str) -> set[UUID]:
+    """Ends those of these intents that were certainly never done and that nobody is at now: they are sent no more."""
+    if not intents:
+        return set()
+    values = {"platform": scope.platform, "intents": list(intents), "now": scope.now, "reason": reason}
+    return {row.id for row in await scope.rows(_WITHDRAW, values)}
 
 
 async def let_go(scope: WriteScope, held_for: str) -> int:

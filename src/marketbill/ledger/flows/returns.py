@@ -153,8 +153,9 @@ DEBT = (
     Template(
         "set-off",
         Area.DEBT,
-        "New sales pay a debt before anything is transferred.",
-        ("payment", "seller"),
+        "What becomes payable (new sales, a reversal that came late, what is given back) pays debts before anything is"
+        " transferred.",
+        ("payment", "seller", "transfer", "refund", "dispute"),
         (Leg(chart.SELLER_PAYABLE, chart.SELLER_RECEIVABLE, "debt paid", ONE_OR_MORE),),
     ),
     Template(
