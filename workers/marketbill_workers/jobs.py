@@ -7,6 +7,7 @@ import structlog
 from dramatiq import Broker
 
 from marketbill.db import SystemScope
+from marketbill.disputes.execute import execute_disputes
 from marketbill.events import inbox, schedule
 from marketbill.idempotency import keys
 from marketbill.ids import PlatformId
@@ -49,6 +50,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "execute_reversals": execute_reversals,
     "execute_payouts": execute_payouts,
     "run_payouts": run_payouts,
+    "execute_disputes": execute_disputes,
     "keep_up_payouts": keep_up_payouts,
     "keep_up_sellers": keep_up_sellers,
     CATCH_UP: catch_up,

@@ -71,7 +71,8 @@ def _requests_due(job: str) -> str:
 _RESTLESS = text(
     f"""
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_reversals, execute_payouts, run_payouts, keep_up_payouts, keep_up_sellers, expire_holds
+      execute_reversals, execute_payouts, run_payouts, execute_disputes, keep_up_payouts, keep_up_sellers,
+      expire_holds
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -95,6 +96,11 @@ _RESTLESS = text(
           or exists (select from reversal r where r.platform_id = p.platform_id and r.status = 'WAITING')
           as execute_reversals,
         {_requests_due("execute_payouts")} as execute_payouts,
+        (select min(d.settle_since) from dispute d where d.platform_id = p.platform_id
+          and d.settle_since is not null) is not null
+          or (select min(w.act_since) from fraud_warning w where w.platform_id = p.platform_id
+          and w.act_since is not null) is not null
+          or {_requests_due("execute_disputes")} as execute_disputes,
         {PAYOUT_RUN_DUE} as run_payouts,
         exists (select from payout o where o.platform_id = p.platform_id and {PAYOUT_NEWS_DUE}) as keep_up_payouts,
         {_requests_due("keep_up_sellers")}
@@ -105,7 +111,8 @@ _RESTLESS = text(
       from platform p
     ) work
     where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_reversals or execute_payouts or run_payouts or keep_up_payouts or keep_up_sellers or expire_holds
+      or execute_reversals or execute_payouts or run_payouts or execute_disputes or keep_up_payouts
+      or keep_up_sellers or expire_holds
     limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(bindparam("limit", PLATFORMS_MAX))

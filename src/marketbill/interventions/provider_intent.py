@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from marketbill.actor import Actor
 from marketbill.db import WriteScope
+from marketbill.disputes.answer import ACCEPTANCE, EVIDENCE
 from marketbill.errors import StateConflict
 from marketbill.events import outbox
 from marketbill.idempotency import keys as idempotency
@@ -38,7 +39,17 @@ from marketbill.text import checked_reason
 def saga_of(services: Services, kind: str) -> Saga[Any]:
     """The saga of a kind of intent."""
     known: Mapping[str, Saga[Any]] = {
-        one.kind: one for one in (ACCOUNT, charge(services), cancellation(services), TRANSFER, PAYOUT, TAX_TRANSACTION)
+        one.kind: one
+        for one in (
+            ACCOUNT,
+            charge(services),
+            cancellation(services),
+            TRANSFER,
+            PAYOUT,
+            TAX_TRANSACTION,
+            EVIDENCE,
+            ACCEPTANCE,
+        )
     }
     return known[kind]
 

@@ -96,7 +96,7 @@ _LIFT = (
 )
 _LIFT_ONE = _LIFT.where(seller_hold.c.id == bindparam("hold"))
 _LIFT_SOURCE = _LIFT.where(
-    seller_hold.c.source_type == bindparam("source_type"), seller_hold.c.source_id == bindparam("source_id")
+    seller_hold.c.source_type == bindparam("of_type"), seller_hold.c.source_id == bindparam("of_source")
 )
 _END = text(
     """
@@ -203,7 +203,7 @@ async def lift(scope: WriteScope, which: Source | UUID, actor: str, reason: str)
     if isinstance(which, UUID):
         rows = await scope.rows(_LIFT_ONE, {**values, "hold": which})
     else:
-        rows = await scope.rows(_LIFT_SOURCE, {**values, "source_type": which.type, "source_id": which.id})
+        rows = await scope.rows(_LIFT_SOURCE, {**values, "of_type": which.type, "of_source": which.id})
     if rows:
         await outbox.enqueue(scope, "release_payments", str(scope.platform))
     return list(rows)

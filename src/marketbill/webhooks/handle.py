@@ -40,6 +40,7 @@ from marketbill.provider.stripe.facts import (
 )
 from marketbill.sellers import onboarding
 from marketbill.services import Services
+from marketbill.webhooks import disputed
 
 BATCH_MAX = 100
 CALLS_MAX = 8
@@ -158,6 +159,7 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     told = [_Told(event, fact_of(parse_event(event.raw))) for event in events]
     facts = [item.fact for item in told]
     read = await _read(provider, told)
+    disputes = await disputed.read(provider, facts)
     accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged) or read.came_back(fact)}
     if accounts:
         await onboarding.refresh(services, platform, accounts)
@@ -168,6 +170,7 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
                 told_payout = read.payouts[fact.payout_id]
                 id = PayoutId(parse_id("payout", fact.payout))
                 await payouts.apply(scope, id, told_payout, account=fact.account_id)
+    await disputed.apply(services, platform, disputes)
     changed = [
         (payment_id, read.payments[fact.payment_id])
         for fact in facts

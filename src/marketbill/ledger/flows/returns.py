@@ -81,6 +81,19 @@ REFUND = (
     ),
 )
 
+_LOST_LEGS = (
+    *legs_from(
+        chart.DISPUTED,
+        *_RETURNED,
+        (chart.GOODWILL, "what the platform guaranteed to the seller"),
+        (chart.DISPUTE_LOSS, "what the platform bears"),
+        _ROUNDED,
+    ),
+    *_BESIDE,
+    Leg(chart.FX_LOSS, chart.DISPUTED, "loss by the rate", AT_MOST_ONCE),
+    Leg(chart.DISPUTED, chart.FX_LOSS, "gain by the rate", AT_MOST_ONCE),
+)
+
 DISPUTE = (
     Template(
         "dispute-opened",
@@ -104,15 +117,23 @@ DISPUTE = (
         Area.DISPUTE,
         "The buyer keeps the money, or the part of it that was not won: its bearers give back their parts.",
         ("dispute",),
+        _LOST_LEGS,
+    ),
+    Template(
+        "dispute-restored",
+        Area.DISPUTE,
+        "A dispute was won after its sellers' parts were taken back: its bearers have them again.",
+        ("dispute",),
+        _mirrored(_LOST_LEGS),
+    ),
+    Template(
+        "dispute-rate",
+        Area.DISPUTE,
+        "The rate moved between what the provider withdrew and what it gave back.",
+        ("dispute",),
         (
-            *legs_from(
-                chart.DISPUTED,
-                *_RETURNED,
-                (chart.GOODWILL, "what the platform guaranteed to the seller"),
-                (chart.DISPUTE_LOSS, "what the platform bears"),
-                _ROUNDED,
-            ),
-            *_BESIDE,
+            Leg(chart.FX_LOSS, chart.DISPUTED, "loss", AT_MOST_ONCE),
+            Leg(chart.DISPUTED, chart.FX_LOSS, "gain", AT_MOST_ONCE),
         ),
     ),
     Template(
