@@ -45,6 +45,7 @@ PREFIX = {
     "refund": "ref",
     "return policy": "rpo",
     "reversal": "rev",
+    "debt": "dbt",
     "seller hold": "hld",
     "release rule": "rel",
     "reserve": "rsv",

@@ -23,6 +23,7 @@ from marketbill.payouts.transfer import execute_transfers
 from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.rates import refresh
 from marketbill.reconciliation.reconcile import RECONCILE, reconcile
+from marketbill.recovery.ladder import keep_up_debts
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
@@ -48,6 +49,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
     "execute_reversals": execute_reversals,
+    "keep_up_debts": keep_up_debts,
     "execute_payouts": execute_payouts,
     "run_payouts": run_payouts,
     "execute_disputes": execute_disputes,

@@ -29,6 +29,7 @@ from marketbill.payouts.upkeep import RETURN_DUE
 from marketbill.platforms.model import platform, provider_credential
 from marketbill.provider.kinds import kinds_of
 from marketbill.reconciliation.reconcile import RECONCILE
+from marketbill.recovery.ladder import DUE as DEBT_DUE
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill.sellers.vat_check import CHECK_DUE as VAT_CHECK_DUE
@@ -71,7 +72,7 @@ def _requests_due(job: str) -> str:
 _RESTLESS = text(
     f"""
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_reversals, execute_payouts, run_payouts, execute_disputes, keep_up_payouts, keep_up_sellers,
+      execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes, keep_up_payouts, keep_up_sellers,
       expire_holds
     from (
       select p.platform_id,
@@ -95,6 +96,7 @@ _RESTLESS = text(
         {_requests_due("execute_reversals")}
           or exists (select from reversal r where r.platform_id = p.platform_id and r.status = 'WAITING')
           as execute_reversals,
+        exists (select from debt d where d.platform_id = p.platform_id and {DEBT_DUE}) as keep_up_debts,
         {_requests_due("execute_payouts")} as execute_payouts,
         (select min(d.settle_since) from dispute d where d.platform_id = p.platform_id
           and d.settle_since is not null) is not null
@@ -111,8 +113,8 @@ _RESTLESS = text(
       from platform p
     ) work
     where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_reversals or execute_payouts or run_payouts or execute_disputes or keep_up_payouts
-      or keep_up_sellers or expire_holds
+      or execute_reversals or keep_up_debts or execute_payouts or run_payouts or execute_disputes
+      or keep_up_payouts or keep_up_sellers or expire_holds
     limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(bindparam("limit", PLATFORMS_MAX))

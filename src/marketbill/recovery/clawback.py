@@ -87,6 +87,13 @@ _RETURN = text(
     where platform_id = :platform and payment_id = :payment and seller_id = :seller
     """
 )
+#: What a share's release booked grows by what is released with what comes back.
+_RELEASED = text(
+    """
+    update payment_share set released = released + :amount
+    where platform_id = :platform and payment_id = :payment and seller_id = :seller
+    """
+)
 _INSERT = insert(clawback)
 _CAUSE = (clawback.c.platform_id == bindparam("platform")) & (
     (clawback.c.cause_type == bindparam("type")) & (clawback.c.cause_id == bindparam("cause"))
@@ -274,8 +281,17 @@ async def give_back(scope: WriteScope, cause: Source) -> list[JournalEntry]:
             for row in rows
         ],
     )
+    released = [row for row in rows if row.pending and shares[row.seller_id].released_at]
+    if released:
+        await scope.run(
+            _RELEASED,
+            [
+                {"platform": scope.platform, "payment": row.payment_id, "seller": row.seller_id, "amount": row.pending}
+                for row in released
+            ],
+        )
     held = await debts.lock_open(scope, ids)
-    entries = [_released(scope, cause, row) for row in rows if row.pending and shares[row.seller_id].released_at]
+    entries = [_released(scope, cause, row) for row in released]
     dues: list[tuple[Row[Any], Due]] = []
     for row in rows:
         due = _due(cause, row, _payable_back(row, shares[row.seller_id]))

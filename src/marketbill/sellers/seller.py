@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, select, text, update
 
 from marketbill.actor import Actor
-from marketbill.db import Scope
+from marketbill.db import Scope, WriteScope
 from marketbill.errors import (
     InvalidInput,
     NotFound,
@@ -185,6 +185,15 @@ async def change(
         await idempotency.finish(scope, claim, {"id": id})
         changed = await load(scope, seller_id)
     return changed if check_id is None else await _asked(services, platform, seller_id, check_id)
+
+
+async def suspend(scope: WriteScope, id: UUID) -> None:
+    """Shuts a seller's gate to sell, within a transaction that holds his row."""
+    await scope.run(
+        update(table)
+        .where(table.c.platform_id == scope.platform, table.c.id == id)
+        .values(suspended=True, updated_at=scope.now, version=table.c.version + 1)
+    )
 
 
 async def _asked(services: Services, platform: PlatformId, id: SellerId, check_id: UUID) -> Row[Any]:

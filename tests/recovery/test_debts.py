@@ -1,0 +1,171 @@
+"""Debts: their ladder by the calendar, what sellers pay, and their write-off by two people."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from tests.market.market import Market
+from tests.recovery.causes import approve, begin, debts, refund
+
+from marketbill.actor import Actor
+from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateConflict
+from marketbill.ids import public_id
+from marketbill.payouts.model import debt
+from marketbill.recovery import payment, policy, queries, write_off
+from marketbill.recovery.model import PaidBy
+from marketbill.recovery.payment import Received
+from marketbill.recovery.write_off import SecondPersonNeeded
+from marketbill.rules.debt_ladder import Step
+
+
+def other(market: Market) -> Actor:
+    return replace(market.operator, id="key_of_another_person")
+
+
+async def in_debt(market: Market, amount: int, seller: str = "B") -> str:
+    """A seller who was paid out and gives a refund back; the debt's id."""
+    await market.seller(seller)
+    sale = await market.sale(market.line(seller, 5000))
+    await market.machine.advance(days=9)
+    await market.payout(seller)
+    await market.machine.quiet()
+    cause = refund()
+    assert await begin(market, cause, sale, {seller: amount})
+    await approve(market, cause)
+    await market.machine.sweep()
+    [row] = await rows(market, select(debt).where(debt.c.cause_id == cause.id))
+    return public_id("debt", row.id)
+
+
+async def rows(market: Market, statement: Any) -> list[Any]:
+    async with market.machine.services.db.read(market.platform) as scope:
+        return list(await scope.rows(statement))
+
+
+async def steps(market: Market, debt_id: str) -> list[tuple[str, str]]:
+    async with market.machine.services.db.read(market.platform) as scope:
+        row = await queries.debt_by_id(scope, market.operator, debt_id)
+        return [(one.step, one.outcome) for one in (await queries.steps_of(scope, [row.id]))[row.id]]
+
+
+async def receivable(market: Market) -> int:
+    return (await market.books()).get(("seller-receivable:B", "EUR"), 0)
+
+
+async def pay(market: Market, amount: int, reference: str = "NL-1", **how: Any) -> Any:
+    received = Received(market.seller_id("B"), how.pop("currency", "EUR"), amount, PaidBy.TOP_UP, reference)
+    return await payment.record(
+        market.machine.services,
+        market.operator,
+        idempotency_key=how.pop("key", None) or market.machine.key(),
+        received=replace(received, **how),
+    )
+
+
+async def test_the_ladder_by_the_calendar(market: Market) -> None:
+    id = await in_debt(market, 3599)
+    assert await steps(market, id) == [("NETTING", "TAKEN")]
+    await market.machine.advance(days=7)
+    assert (await steps(market, id))[1:] == [("NOTICE", "TOLD")]
+    await market.machine.advance(days=24)
+    assert (await steps(market, id))[2:] == [("DEBIT", "ALLOWED"), ("RECEIVABLE", "TAKEN")]
+    assert not (await market.seller_row("B")).suspended
+    await market.machine.advance(days=30)
+    assert (await steps(market, id))[4:] == [("SUSPENSION", "SUSPENDED")]
+    assert (await market.seller_row("B")).suspended
+    with pytest.raises(SellerNotAllowed) as refused:
+        await market.pay(market.draft(market.line("B", 5000)))
+    assert refused.value.gate == "SELL"
+    await market.machine.advance(days=60)
+    assert (await steps(market, id))[5:] == [("WRITE_OFF", "DUE")]
+    assert await receivable(market) == 3599
+
+
+async def test_above_the_limit_the_seller_is_suspended_at_once(market: Market) -> None:
+    days = [(Step.NETTING, 0), (Step.SUSPENSION, 60)]
+    published = await policy.publish(
+        market.machine.services, market.operator, idempotency_key="p", steps=days, limits={"EUR": 1000}
+    )
+    assert published.version == 1
+    id = await in_debt(market, 1001)
+    assert await steps(market, id) == [("NETTING", "TAKEN"), ("SUSPENSION", "SUSPENDED")]
+
+
+async def test_a_seller_pays_a_debt_himself(market: Market) -> None:
+    await in_debt(market, 3599)
+    first = await pay(market, 1000, key="once")
+    again = await pay(market, 1000, key="once")
+    assert again.id == first.id
+    assert await debts(market) == {"B": [(3599, 2599)]}
+    with pytest.raises(StateConflict, match="recorded before"):
+        await pay(market, 1000)
+    with pytest.raises(InvalidInput, match=r"owes 25\.99 EUR"):
+        await pay(market, 2600, "NL-2")
+    await pay(market, 2599, "NL-2", method=PaidBy.DEBIT)
+    assert await debts(market) == {"B": [(3599, 0)]}
+    assert await receivable(market) == 0
+    await market.machine.advance(days=200)
+    assert not (await market.seller_row("B")).suspended
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"amount": 0}, "amount"),
+        ({"reference": " "}, "reference"),
+        ({"currency": "XXX"}, "amount"),
+        ({"seller_id": "sel_nobody"}, "sellerId"),
+    ],
+)
+async def test_a_payment_that_makes_no_sense_is_refused(market: Market, changes: dict[str, Any], path: str) -> None:
+    await market.seller("B")
+    with pytest.raises((InvalidInput, NotFound)) as refused:
+        await pay(market, changes.pop("amount", 100), changes.pop("reference", "NL-1"), **changes)
+    assert refused.value.path[0] == path
+
+
+async def test_two_people_write_a_debt_off(market: Market) -> None:
+    services, operator = market.machine.services, market.operator
+    id = await in_debt(market, 2727)
+    with pytest.raises(InvalidInput):
+        await write_off.propose(services, operator, idempotency_key="w0", debt_id=id, reason=" ")
+    made = await write_off.propose(services, operator, idempotency_key="w1", debt_id=id, reason="insolvent")
+    wof = public_id("write-off", made.id)
+    with pytest.raises(StateConflict, match="proposes this already"):
+        await write_off.propose(services, operator, idempotency_key="w2", debt_id=id, reason="insolvent")
+    with pytest.raises(SecondPersonNeeded):
+        await write_off.approve(services, operator, idempotency_key="w3", id=wof)
+    assert await receivable(market) == 2727
+
+    # Both at once: one books it, the other finds it decided.
+    ended = await asyncio.gather(
+        *(write_off.approve(services, other(market), idempotency_key=f"w4{n}", id=wof) for n in (1, 2)),
+        return_exceptions=True,
+    )
+    assert sorted(isinstance(one, StateConflict) for one in ended) == [False, True]
+    assert await receivable(market) == 0
+    assert (await market.books())["expenses:bad-debt", "EUR"] == 2727
+    assert await debts(market) == {"B": [(2727, 0)]}
+    await market.prove()
+
+
+async def test_a_write_off_that_is_rejected_leaves_the_debt(market: Market) -> None:
+    services = market.machine.services
+    id = await in_debt(market, 2727)
+    made = await write_off.propose(services, market.operator, idempotency_key="w1", debt_id=id, reason="small")
+    wof = public_id("write-off", made.id)
+    ended = await write_off.reject(services, other(market), idempotency_key="w2", id=wof, reason="he pays")
+    assert (ended.status, ended.decision_reason, ended.booked) == ("REJECTED", "he pays", None)
+    assert await receivable(market) == 2727
+
+
+async def test_what_was_paid_since_the_proposal_is_not_written_off(market: Market) -> None:
+    services = market.machine.services
+    id = await in_debt(market, 2727)
+    made = await write_off.propose(services, market.operator, idempotency_key="w1", debt_id=id, reason="gone")
+    await pay(market, 727)
+    booked = await write_off.approve(services, other(market), idempotency_key="w2", id=public_id("write-off", made.id))
+    assert (booked.amount, booked.booked) == (2727, 2000)
+    assert await receivable(market) == 0
