@@ -10,13 +10,14 @@ from marketbill.health.states import STATES, WAITS, Kind
 from marketbill.ids import PREFIX, PlatformId
 from marketbill.ledger.operations.correction import CorrectionStatus
 from marketbill.payments.model import PaymentStatus
-from marketbill.payouts.model import PayoutStatus, TransferStatus
+from marketbill.payouts.model import PayoutStatus, ReversalStatus, TransferStatus
 from marketbill.provider.model import IntentStatus
 from marketbill.provider.objects import CapabilityState
 
 NAMES = {
     "payment": set(PaymentStatus),
     "transfer": set(TransferStatus),
+    "reversal": set(ReversalStatus),
     "payout": set(PayoutStatus),
     "seller": set(CapabilityState),
     "request": set(IntentStatus),
