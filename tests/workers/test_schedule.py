@@ -167,6 +167,7 @@ def test_every_swept_job_is_declared() -> None:
         "resolve_payments",
         "execute_transfers",
         "execute_reversals",
+        "keep_up_debts",
         "execute_payouts",
         "run_payouts",
         "execute_disputes",

@@ -72,8 +72,8 @@ def _requests_due(job: str) -> str:
 _RESTLESS = text(
     f"""
     select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes, keep_up_payouts, keep_up_sellers,
-      expire_holds
+      execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes, keep_up_payouts,
+      keep_up_sellers, expire_holds
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)

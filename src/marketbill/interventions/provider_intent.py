@@ -21,6 +21,7 @@ from marketbill.payments.cancellation import cancellation
 from marketbill.payments.charging import charge
 from marketbill.payments.tax_recording import TAX_TRANSACTION
 from marketbill.payouts.payout import PAYOUT
+from marketbill.payouts.reversal import REVERSAL
 from marketbill.payouts.transfer import TRANSFER
 from marketbill.platforms.credentials import provider_of
 from marketbill.platforms.keys import tenant
@@ -45,6 +46,7 @@ def saga_of(services: Services, kind: str) -> Saga[Any]:
             charge(services),
             cancellation(services),
             TRANSFER,
+            REVERSAL,
             PAYOUT,
             TAX_TRANSACTION,
             EVIDENCE,
