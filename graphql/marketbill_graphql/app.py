@@ -19,7 +19,7 @@ from marketbill.ids import PlatformId, parse_id
 from marketbill.platforms import keys
 from marketbill.services import Services
 from marketbill.webhooks.receive import BadSignature, Receiver, UnknownEndpoint
-from marketbill_graphql import downloads, explorer, metrics
+from marketbill_graphql import downloads, explorer, metrics, proof_files
 from marketbill_graphql.endpoint import Authenticate, GraphQLEndpoint
 from marketbill_graphql.request_id import RequestId
 from marketbill_graphql.schema import build_schema
@@ -66,6 +66,7 @@ def create_app(
             Route("/webhooks/stripe/{platform}", _stripe_webhook(services), methods=["POST"]),
             *metrics.routes(services),
             *downloads.routes(services),
+            *proof_files.routes(services),
             *explorer.routes(),
         ],
         middleware=[Middleware(RequestId)],

@@ -23,6 +23,7 @@ from marketbill_graphql.journal import JournalQueries, Posting
 from marketbill_graphql.ledger import LedgerQueries
 from marketbill_graphql.nodes import NodeQueries
 from marketbill_graphql.payments import PaymentQueries
+from marketbill_graphql.payout_proofs import PayoutProofQueries
 from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
 from marketbill_graphql.periods import PeriodCommands, PeriodQueries
 from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
@@ -61,6 +62,7 @@ _QUERIES = (
     TaxRateQueries,
     TaxReportQueries,
     DriftQueries,
+    PayoutProofQueries,
 )
 _COMMANDS = (
     PlatformCommands,

@@ -205,6 +205,7 @@ def test_what_each_role_may_start() -> None:
     assert queries[Role.BUYER] == {"viewer", "platform", "node", "buyer", "payment", "payments"}
     assert queries[Role.SELLER] == {
         "explain",
+        "payoutProof",
         "viewer",
         "platform",
         "node",

@@ -33,6 +33,12 @@ COMMANDS = (
     Command("demo", "marketbill.cli.machine:demo", _HERE, "Run one marketplace day and show the books."),
     Command("verify", "marketbill.cli.books:verify", _BOOKS, "Prove the books, to the cent and to the provider."),
     Command("reconcile", "marketbill.cli.reconcile:reconcile", _BOOKS, "Compare the provider's records with ours."),
+    Command(
+        "payout-proof",
+        "marketbill.cli.payout_proof:payout_proof",
+        _BOOKS,
+        "Explain a payout, from the bank's line to the lines of orders.",
+    ),
     Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
     Command("explain", "marketbill.cli.explain:explain", _BOOKS, "Explain an amount, down to what it was made of."),
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Row, Text, bindparam, select, text, update
 
 from marketbill.actor import Actor
 from marketbill.db import Instant, ReadScope, Scope, WriteScope
-from marketbill.errors import InvalidInput, NotFound, StateConflict
+from marketbill.errors import NotFound, StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import new_id, parse_id, public_id
 from marketbill.paging import Page, PageRequest, newest_first
@@ -17,8 +17,7 @@ from marketbill.platforms.keys import tenant
 from marketbill.reconciliation.matching import DriftKind, Finding, Matched, Side, Thing
 from marketbill.reconciliation.model import drift
 from marketbill.services import Services
-
-REASON_LENGTH_MAX = 500
+from marketbill.text import checked_reason
 
 # What changed since an operator accepted it is to be looked at again.
 _KEEP = text(
@@ -122,10 +121,7 @@ async def accept(services: Services, actor: Actor, *, idempotency_key: str, id: 
 
     Raises NotFound, InvalidInput, StateConflict for one that is closed.
     """
-    reason = reason.strip()
-    if not 1 <= len(reason) <= REASON_LENGTH_MAX:
-        words = f"A reason of 1 to {REASON_LENGTH_MAX} characters is needed."
-        raise InvalidInput(words, path=("reason",), constraint=f"1..{REASON_LENGTH_MAX} characters")
+    reason = checked_reason(reason)
     drift_id = parse_id("drift", id, path=("id",))
     async with services.db.write(tenant(actor)) as scope:
         claim = await idempotency.claim(
