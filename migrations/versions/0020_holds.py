@@ -72,7 +72,46 @@ select marketbill_expose('seller_hold', 'select (platform_id, id, seller_id, sco
   resumed_at)');
 """
 
+RULES = """
+create table release_rule (
+  platform_id uuid not null references platform,
+  id uuid not null,
+  version integer not null check (version > 0),
+  document jsonb not null,
+  published_at timestamptz not null,
+  published_by text not null,
+  primary key (platform_id, id),
+  unique (platform_id, version)
+);
+select marketbill_protect('release_rule', 'select, insert');
+
+create table reserve (
+  platform_id uuid not null,
+  id uuid not null,
+  payment_id uuid not null,
+  seller_id uuid not null,
+  currency varchar(3) not null,
+  amount bigint not null check (amount > 0),
+  percent numeric(7, 4) not null check (percent > 0 and percent <= 100),
+  release_rule_id uuid not null,
+  release_on timestamptz not null,
+  created_at timestamptz not null,
+  released_at timestamptz,
+  primary key (platform_id, id),
+  unique (platform_id, payment_id, seller_id),
+  foreign key (platform_id, payment_id, seller_id) references payment_share,
+  foreign key (platform_id, release_rule_id) references release_rule
+);
+create index reserve_due_idx on reserve (platform_id, release_on) where released_at is null;
+create index reserve_kept_idx on reserve (platform_id, seller_id, currency) where released_at is null;
+create index reserve_seller_idx on reserve (platform_id, seller_id, id);
+select marketbill_protect('reserve', 'select, insert');
+grant update (released_at) on reserve to marketbill_app;
+create index clawback_open_idx on clawback (platform_id, seller_id) where booked_at is null;
+select marketbill_expose('reserve', 'select (platform_id, release_on, released_at)');
+"""
+
 
 def upgrade() -> None:
-    for statement in filter(str.strip, (SHARES + HOLDS).split(";\n")):
+    for statement in filter(str.strip, (SHARES + HOLDS + RULES).split(";\n")):
         op.execute(statement)

@@ -164,6 +164,7 @@ def test_every_swept_job_is_declared() -> None:
         "handle_events",
         "make_available",
         "release_payments",
+        "release_reserves",
         "resolve_payments",
         "execute_transfers",
         "execute_reversals",

@@ -17,6 +17,7 @@ from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available
 from marketbill.payouts import treasury
 from marketbill.payouts.payout import execute_payouts
+from marketbill.payouts.reserve_release import release_reserves
 from marketbill.payouts.reversal import execute_reversals
 from marketbill.payouts.run import run_payouts
 from marketbill.payouts.transfer import execute_transfers
@@ -46,6 +47,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "handle_events": handle_events,
     "make_available": funds_available,
     "release_payments": release_due,
+    "release_reserves": release_reserves,
     "resolve_payments": resolve_payments,
     "execute_transfers": execute_transfers,
     "execute_reversals": execute_reversals,

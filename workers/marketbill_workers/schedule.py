@@ -71,9 +71,9 @@ def _requests_due(job: str) -> str:
 # planner expects so many rows that it would look for one in the whole table.
 _RESTLESS = text(
     f"""
-    select platform_id, handle_events, make_available, release_payments, resolve_payments, execute_transfers,
-      execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes, keep_up_payouts,
-      keep_up_sellers, expire_holds
+    select platform_id, handle_events, make_available, release_payments, release_reserves, resolve_payments,
+      execute_transfers, execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes,
+      keep_up_payouts, keep_up_sellers, expire_holds
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -86,6 +86,8 @@ _RESTLESS = text(
             and h.until <= :now)
           or exists (select from seller_hold h where h.platform_id = p.platform_id and h.lifted_at is not null
             and h.resumed_at is null) as release_payments,
+        exists (select from reserve r where r.platform_id = p.platform_id and r.released_at is null
+          and r.release_on <= :now) as release_reserves,
         exists (select from payment y where y.platform_id = p.platform_id and {UNSETTLED_DUE})
           or exists (select from payment y where y.platform_id = p.platform_id and {PAYMENT_NEWS_DUE})
           or {_requests_due("resolve_payments")} as resolve_payments,
@@ -112,9 +114,9 @@ _RESTLESS = text(
         exists (select from ledger_hold h where h.platform_id = p.platform_id and h.expires_at <= :now) as expire_holds
       from platform p
     ) work
-    where handle_events or make_available or release_payments or resolve_payments or execute_transfers
-      or execute_reversals or keep_up_debts or execute_payouts or run_payouts or execute_disputes
-      or keep_up_payouts or keep_up_sellers or expire_holds
+    where handle_events or make_available or release_payments or release_reserves or resolve_payments
+      or execute_transfers or execute_reversals or keep_up_debts or execute_payouts or run_payouts
+      or execute_disputes or keep_up_payouts or keep_up_sellers or expire_holds
     limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(bindparam("limit", PLATFORMS_MAX))

@@ -141,9 +141,9 @@ def _shares(order: PlannedOrder, trace: Mapping[str, Any]) -> list[dict[str, Any
             "fee_tax_rule": share["fee_tax_rule"],
             "legs": share["legs"],
             **{name: share[name] for name in _SHARE_AMOUNTS},
-            "hold_from": order.terms.hold_from,
-            "hold_days": order.terms.hold_days,
-            "release_rule_id": None,
+            "hold_from": order.holds[share["seller_id"]].start,
+            "hold_days": order.holds[share["seller_id"]].days,
+            "release_rule_id": str(order.terms.release_rule_id) if order.terms.release_rule_id else None,
         }
         for share in trace["sellers"]
     ]

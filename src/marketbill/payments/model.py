@@ -238,3 +238,15 @@ where `cause_type` and `cause_id` name the refund or dispute that did.
 the books say it happened; `tax_point` when the supply was made, earlier where a closed period moved the entry, or where
 the line takes back what was supplied before. `line_id` is empty for fees, `category` names the scheme of what is
 withheld; `scheme`, `supply` and `ship_from` say how and as what a sale is declared, as far as it was decided."""
+
+release_rule = Table(
+    "release_rule",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("published_by", Text, nullable=False),
+)
+"""The versions of a platform's rules of release; the latest holds for new sales."""

@@ -13,6 +13,7 @@ from marketbill.ids import parse_id, public_id
 from marketbill.payments import booking, volumes
 from marketbill.payments.order import BuyerPlace, Order, OrderDiscount, OrderLine, check_order
 from marketbill.payments.provider_taxes import Taxes, TaxesWanted
+from marketbill.payments.release_rules import IN_FORCE, terms_of
 from marketbill.platforms import platform as platforms
 from marketbill.platforms.fee_schedule import ScheduleMissing, schedule_of
 from marketbill.platforms.model import fee_schedule as schedule_table
@@ -28,6 +29,7 @@ from marketbill.rules.fees.schedule import Schedule
 from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import NO_RATES, Rates
 from marketbill.rules.plan import SplitPlan
+from marketbill.rules.release import Hold, HoldFrom
 from marketbill.rules.split import split
 from marketbill.rules.tax.parties import BuyerTax
 from marketbill.rules.tax.terms import TaxTerms
@@ -41,12 +43,14 @@ _BOUND_CURRENCIES = frozenset({"AUD", "EUR", "GBP", "NOK", "NZD"})
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """An order with its split and the terms it was computed with; `terms.secret_key` is the sealed provider key."""
+    """An order with its split, the terms it was computed with, and the hold of each seller's share by his public id;
+    `terms.secret_key` is the sealed provider key."""
 
     order: Order
     plan: SplitPlan
     seller_ids: tuple[UUID, ...]
     terms: Row[Any]
+    holds: Mapping[str, Hold]
 
 
 # The fee schedule in force, the platform and its provider key in one statement: this is the hot path.
@@ -58,6 +62,7 @@ _TERMS = prepared(
         platform_table.c.tax_provider,
         platform_table.c.hold_from,
         platform_table.c.hold_days,
+        IN_FORCE.label("release_rule_id"),
         provider_credential.c.secret_key,
         schedule_table.c.id,
         schedule_table.c.version,
@@ -120,10 +125,10 @@ async def plan_order(
         ),
         await _rates(scope, order),
     )
-    await _check_recipients(scope, plan, by_name)
+    by_name |= await _recipients(scope, plan, by_name)
     _check_chargeable(plan)
     booking.check(plan)
-    return PlannedOrder(order, plan, tuple(ids), terms)
+    return PlannedOrder(order, plan, tuple(ids), terms, await _holds(scope, order, terms, by_name))
 
 
 async def _tables(scope: Scope, order: Order, *, registered: bool) -> dict[str, Any]:
@@ -155,11 +160,11 @@ def _check_sellers(order: Order, ids: Sequence[UUID], found: Mapping[UUID, Row[A
         sellers.gate_to_sell(found[id], path=path)
 
 
-async def _check_recipients(scope: Scope, plan: SplitPlan, known: Mapping[str, Row[Any]]) -> None:
-    """A schedule may name anybody as the recipient of a part; a sale must not owe money to nobody."""
+async def _recipients(scope: Scope, plan: SplitPlan, known: Mapping[str, Row[Any]]) -> dict[str, Row[Any]]:
+    """Who gets a part of others' lines. A schedule may name anybody; a sale must not owe money to nobody."""
     names = {share.seller_id for share in plan.sellers} - known.keys()
     if not names:
-        return
+        return {}
     found = await sellers.by_ids(scope, {parse_id("seller", name) for name in names})
     unknown = names - {public_id("seller", id) for id in found}
     if unknown:
@@ -170,6 +175,17 @@ async def _check_recipients(scope: Scope, plan: SplitPlan, known: Mapping[str, R
             current_state=f"version {plan.schedule_version}",
             path=("feeSchedule",),
         )
+    return {public_id("seller", id): row for id, row in found.items()}
+
+
+async def _holds(scope: Scope, order: Order, terms: Row[Any], parties: Mapping[str, Row[Any]]) -> dict[str, Hold]:
+    """The hold of each party's share, by the rules in force and the categories of what it sells."""
+    rules = await terms_of(scope, terms.release_rule_id)
+    default = Hold(HoldFrom(terms.hold_from), terms.hold_days)
+    categories: dict[str, set[str]] = {name: set() for name in parties}
+    for line in order.lines:
+        categories[line.seller_id].add(line.category)
+    return {name: rules.hold(row.groups, categories[name], default) for name, row in parties.items()}
 
 
 def _check_chargeable(plan: SplitPlan) -> None:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, Numeric, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -331,3 +331,20 @@ bank_result = Table(
     Column("imported_by", Text, nullable=False),
 )
 """A file of the bank's that was imported, each once: what it said of which payouts."""
+
+reserve = Table(
+    "reserve",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("payment_id", Uuid, nullable=False),
+    Column("seller_id", Uuid, nullable=False),
+    Column("currency", Currency, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("percent", Numeric(7, 4), nullable=False),
+    Column("release_rule_id", Uuid, nullable=False),
+    Column("release_on", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("released_at", Instant),
+)
+"""What was kept back of a seller's share of a sale, by the rules under which it was made, until `release_on`."""

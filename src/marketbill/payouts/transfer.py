@@ -22,6 +22,7 @@ from marketbill.payouts import items, netting, reversal_waits
 from marketbill.payouts.items import Item
 from marketbill.payouts.model import TransferStatus, transfer
 from marketbill.payouts.netting import Due
+from marketbill.payouts.reserve import reserves
 from marketbill.platforms.credentials import provider_of
 from marketbill.prepared import prepared
 from marketbill.provider import claim as claims
@@ -50,6 +51,7 @@ _RELEASED = prepared(
     select(
         payment_share.c.payment_id,
         payment_share.c.seller_id,
+        payment_share.c.release_rule_id,
         (_NET - payment_share.c.returned).label("net"),
         seller.c.provider_account,
         seller.c.transfers,
@@ -171,14 +173,17 @@ async def funds_came(scope: WriteScope) -> None:
 
 
 async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
-    """Released shares pay debts, and become transfers where there is something left; how many, and what is to be
-    posted."""
+    """Released shares pay debts, leave what is kept in reserve, and become transfers where there is something left; how
+    many, and what is to be posted."""
     rows = await scope.rows(_RELEASED, {"platform": scope.platform})
     if not rows:
         return 0, []
-    netted = await netting.net(scope, [_due(share) for share in rows])
+    kept_back = await reserves(scope, rows)
+    dues = [_due(share) for share in rows]
+    netted = await netting.net(scope, dues)
+    kept = await kept_back.keep(scope, rows, [due.amount for due in dues], netted.rests)
     amounts = {
-        _of(share): transferable_part(rest, share.currency) for share, rest in zip(rows, netted.rests, strict=True)
+        _of(share): transferable_part(rest, share.currency) for share, rest in zip(rows, kept.rests, strict=True)
     }
     shares = [share for share in rows if amounts[_of(share)] > 0]
     sources = await _sources(scope, shares, amounts)
@@ -210,7 +215,7 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
         )
     planned = {"payments": [row.payment_id for row in rows], "sellers": [row.seller_id for row in rows]}
     await scope.run(_PLANNED, {"platform": scope.platform, "now": scope.now, **planned})
-    return len(rows), netted.entries
+    return len(rows), [*netted.entries, *kept.entries]
 
 
 def _due(share: Row[Any]) -> Due:
