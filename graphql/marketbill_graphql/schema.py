@@ -13,6 +13,7 @@ from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
+from marketbill_graphql.debts import DebtCommands, DebtQueries
 from marketbill_graphql.drifts import DriftCommands, DriftQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
 from marketbill_graphql.explanations import ExplanationQueries
@@ -47,6 +48,7 @@ _QUERIES = (
     PaymentQueries,
     CheckoutQueries,
     TransferQueries,
+    DebtQueries,
     PayoutQueries,
     ProviderIntentQueries,
     LedgerQueries,
@@ -72,6 +74,7 @@ _COMMANDS = (
     SellerCommands,
     BuyerCommands,
     CheckoutCommands,
+    DebtCommands,
     PayoutCommands,
     ProviderIntentCommands,
     PeriodCommands,

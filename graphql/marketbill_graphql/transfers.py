@@ -9,7 +9,8 @@ from sqlalchemy import Row
 from marketbill.ids import parse_id, public_id
 from marketbill.payments import queries as payments
 from marketbill.payouts import queries
-from marketbill.payouts.model import TransferStatus
+from marketbill.payouts.model import ReversalStatus, TransferKind, TransferStatus
+from marketbill.recovery import queries as recovery
 from marketbill_graphql import declare
 from marketbill_graphql.access import PLATFORM_READERS, SELLER, TENANT, access
 from marketbill_graphql.connections import Connection, connection, page_request
@@ -23,7 +24,40 @@ if TYPE_CHECKING:
     from marketbill_graphql.payments import Payment
 
 PARTIES = PLATFORM_READERS | SELLER
-strawberry.enum(TransferStatus, description="HELD waits for the seller's account; REFUSED waits for an operator.")
+strawberry.enum(
+    TransferStatus,
+    description="HELD waits for the seller's account; REFUSED waits for an operator. CANCELED: all of it was taken back"
+    " before it was sent.",
+)
+strawberry.enum(
+    TransferKind,
+    description="SALE: what a sale earned. RESERVE: what was kept back of that for a time. AGAIN: what was taken back"
+    " and is the seller's after all.",
+)
+strawberry.enum(
+    ReversalStatus,
+    name="TransferReversalStatus",
+    description="WAITING for its transfer; PENDING at the provider; DONE. LOWERED: the transfer was not sent, and was"
+    " lowered instead. REFUSED: nothing came back.",
+)
+
+
+@declare.output(PARTIES)
+class TransferReversal:
+    """What is taken back of a transfer for a refund or a lost dispute."""
+
+    id: strawberry.ID = strawberry.field(description="rev_…")
+    amount: Money
+    status: ReversalStatus
+    reason: str | None = strawberry.field(description="Why it is not done.")
+    cause: strawberry.ID = strawberry.field(
+        description="What it is for: ref_…, dis_…, or trf_… for the transfer itself."
+    )
+    provider_reversal: str | None = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="The provider's id."
+    )
+    created_at: datetime
+    done_at: datetime | None
 
 
 @declare.output(PARTIES)
@@ -33,8 +67,10 @@ class Transfer(Node):
     row: strawberry.Private[Row[Any]]
     id: strawberry.ID = strawberry.field(directives=[access(TENANT)], description="trf_…")
     amount: Money
+    kind: TransferKind
+    reversed: Money = strawberry.field(description="What was taken back of it.")
     status: TransferStatus
-    reason: str | None = strawberry.field(description="Why it is held or refused.")
+    reason: str | None = strawberry.field(description="Why it is held, refused or canceled.")
     provider_transfer: str | None = strawberry.field(
         directives=[access(PLATFORM_READERS)], description="The provider's id."
     )
@@ -53,6 +89,12 @@ class Transfer(Node):
         from marketbill_graphql.payments import payment_of
 
         return payment_of(await info.context.load_own(payments.by_ids, self.row.payment_id))
+
+    @declare.computed
+    async def reversals(self, info: Info) -> list[TransferReversal]:
+        """What is taken back of it, oldest first."""
+        found = await info.context.load_own(recovery.reversals_of, self.row.id)
+        return [reversal_of(row) for row in found or []]
 
     @declare.query(PLATFORM_READERS)
     async def journal_entries(self, info: Info) -> list[JournalEntry]:
@@ -95,12 +137,27 @@ def transfer_of(row: Row[Any]) -> Transfer:
         row=row,
         id=strawberry.ID(public_id("transfer", row.id)),
         amount=amount(row.amount, row.currency),
+        kind=TransferKind(row.kind),
+        reversed=amount(row.reversed, row.currency),
         status=TransferStatus(row.status),
         reason=row.reason,
         provider_transfer=row.provider_transfer,
         created_at=row.created_at,
         updated_at=row.updated_at,
         sent_at=row.sent_at,
+    )
+
+
+def reversal_of(row: Row[Any]) -> TransferReversal:
+    return TransferReversal(
+        id=strawberry.ID(public_id("reversal", row.id)),
+        amount=amount(row.amount, row.currency),
+        status=ReversalStatus(row.status),
+        reason=row.reason,
+        cause=strawberry.ID(public_id(row.cause_type, row.cause_id)),
+        provider_reversal=row.provider_reversal,
+        created_at=row.created_at,
+        done_at=row.done_at,
     )
 
 

@@ -47,7 +47,7 @@ async def rows(market: Market, statement: Any) -> list[Any]:
 async def steps(market: Market, debt_id: str) -> list[tuple[str, str]]:
     async with market.machine.services.db.read(market.platform) as scope:
         row = await queries.debt_by_id(scope, market.operator, debt_id)
-        return [(one.step, one.outcome) for one in (await queries.steps_of(scope, [row.id]))[row.id]]
+        return [(one.step, one.outcome) for one in (await queries.steps_of(scope, market.operator, [row.id]))[row.id]]
 
 
 async def receivable(market: Market) -> int:

@@ -9,6 +9,7 @@ from marketbill.actor import Actor
 from marketbill.db import Scope
 from marketbill.errors import InvalidInput
 from marketbill.idempotency import keys as idempotency
+from marketbill.ids import PlatformId
 from marketbill.money import bounded, exponent
 from marketbill.platforms.keys import tenant
 from marketbill.platforms.model import platform as platform_table
@@ -68,6 +69,12 @@ async def current(scope: Scope) -> tuple[int, Ladder]:
     """The ladder that counts, with its version; version 0 is the built-in one."""
     row = await _newest(scope)
     return (0, DEFAULT) if row is None else (row.version, ladder_of(row))
+
+
+async def ladders(scope: Scope, platforms: Sequence[PlatformId]) -> dict[PlatformId, Ladder]:
+    """The ladder of the scope's own platform, for who asks for it many times."""
+    _, ladder = await current(scope)
+    return dict.fromkeys(platforms, ladder)
 
 
 def ladder_of(row: Row[Any]) -> Ladder:

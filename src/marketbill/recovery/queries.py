@@ -36,13 +36,28 @@ async def debt_by_id(scope: Scope, actor: Actor, id: str) -> Row[Any]:
     return row
 
 
-async def steps_of(scope: Scope, debts: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
-    """The steps that were taken for these debts, in their order."""
+async def debts_by_ids(scope: Scope, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """These debts, in one statement."""
+    rows = await scope.rows(_visible(scope, actor, debt).where(debt.c.id == _IDS), {"ids": list(ids)})
+    return {row.id: row for row in rows}
+
+
+async def steps_of(scope: Scope, actor: Actor, debts: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """The steps that were taken for these debts, in their order; a seller's debts are his own already."""
     statement = select(debt_step).where(debt_step.c.platform_id == scope.platform, debt_step.c.debt_id == _IDS)
     found: dict[UUID, list[Row[Any]]] = {id: [] for id in debts}
     for row in await scope.rows(statement.order_by(debt_step.c.due_at), {"ids": list(debts)}):
         found[row.debt_id].append(row)
     return found
+
+
+async def debt_payment_by_id(scope: Scope, actor: Actor, id: str) -> Row[Any]:
+    """One payment of debts. Raises NotFound."""
+    found = parse_id("topup", id, path=("id",))
+    row = await scope.first(_visible(scope, actor, debt_payment).where(debt_payment.c.id == found))
+    if row is None:
+        raise NotFound("topup", id, path=("id",))
+    return row
 
 
 async def debt_payments(scope: Scope, actor: Actor, request: PageRequest, *, seller: UUID | None = None) -> Page:
