@@ -176,6 +176,8 @@ def test_what_each_role_may_start() -> None:
     assert set(mutations[Role.OPERATOR]) - set(mutations[Role.SERVICE]) == {
         "apiKeyCreate",
         "apiKeyRevoke",
+        "debtPaymentRecord",
+        "debtPolicyPublish",
         "driftAccept",
         "feeScheduleDiscard",
         "feeScheduleDraft",
@@ -195,6 +197,9 @@ def test_what_each_role_may_start() -> None:
         "providerIntentAbandon",
         "providerIntentRetry",
         "taxRateAdd",
+        "writeOffApprove",
+        "writeOffPropose",
+        "writeOffReject",
     }
     assert set(mutations[Role.OPERATOR]) == {*SCHEMA.mutation_type.fields} - {"platformCreate"}  # type: ignore[union-attr]
     queries = {
