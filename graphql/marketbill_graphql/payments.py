@@ -11,6 +11,7 @@ from marketbill.ids import parse_id, public_id
 from marketbill.payments import queries
 from marketbill.payments.model import PaymentStatus
 from marketbill.payouts import queries as payouts
+from marketbill.refunds import queries as refund_queries
 from marketbill_graphql import declare
 from marketbill_graphql.access import BUYER, PLATFORM_READERS, SELLER, TENANT, access
 from marketbill_graphql.buyers import Buyer, load_buyer
@@ -22,6 +23,7 @@ from marketbill_graphql.journal import JournalEntry, entries_of
 from marketbill_graphql.money import Money, amount
 from marketbill_graphql.nodes import Node, finds, or_null
 from marketbill_graphql.platforms import HoldFrom
+from marketbill_graphql.refunds import Refund, refund_of
 from marketbill_graphql.scalars import CurrencyCode
 from marketbill_graphql.sellers import Seller, load_seller
 from marketbill_graphql.splits import AMOUNTS, Split, SplitAmounts, SplitStep, amounts_of, split_of, steps_of
@@ -183,6 +185,12 @@ class Payment(Node):
         """The sellers' shares on their way; a seller sees his own."""
         found = await info.context.load_own(payouts.transfers_of, self.row.id)
         return [transfer_of(transfer) for transfer in found or []]
+
+    @declare.query(PAYEES)
+    async def refunds(self, info: Info) -> list[Refund]:
+        """What was given back of it; a seller sees what takes something from him."""
+        found = await info.context.load_own(refund_queries.refunds_of, self.row.id)
+        return [refund_of(one) for one in found or []]
 
     @declare.query(PLATFORM_READERS)
     def split(self) -> Split:

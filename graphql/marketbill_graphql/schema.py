@@ -29,6 +29,8 @@ from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
 from marketbill_graphql.periods import PeriodCommands, PeriodQueries
 from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
 from marketbill_graphql.provider_intents import ProviderIntentCommands, ProviderIntentQueries
+from marketbill_graphql.refunds import RefundCommands, RefundQueries
+from marketbill_graphql.return_policies import ReturnPolicyCommands, ReturnPolicyQueries
 from marketbill_graphql.scalars import SCALARS
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
@@ -47,6 +49,8 @@ _QUERIES = (
     BuyerQueries,
     PaymentQueries,
     CheckoutQueries,
+    RefundQueries,
+    ReturnPolicyQueries,
     TransferQueries,
     DebtQueries,
     PayoutQueries,
@@ -75,6 +79,8 @@ _COMMANDS = (
     BuyerCommands,
     CheckoutCommands,
     DebtCommands,
+    RefundCommands,
+    ReturnPolicyCommands,
     PayoutCommands,
     ProviderIntentCommands,
     PeriodCommands,

@@ -85,6 +85,8 @@ create table refund (
   provider_refund text,
   paid_transaction text,
   paid_amount bigint,
+  available_on timestamptz,
+  available_at timestamptz,
   failed_transaction text,
   created_by text not null,
   created_at timestamptz not null,
@@ -99,8 +101,10 @@ create table refund (
 create index refund_payment_idx on refund (platform_id, payment_id, id);
 create index refund_recovering_idx on refund (platform_id, id) where status = 'RECOVERING';
 create index refund_failed_idx on refund (platform_id, failed_at) where status = 'FAILED';
+create index refund_arriving_idx on refund (platform_id, available_on)
+  where available_on is not null and available_at is null;
 select marketbill_protect('refund', 'select, insert, update');
-select marketbill_expose('refund', 'select (platform_id, status)');
+select marketbill_expose('refund', 'select (platform_id, status, available_on, available_at, failed_at)');
 
 create table refund_share (
   platform_id uuid not null,

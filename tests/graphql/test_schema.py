@@ -219,6 +219,7 @@ def test_what_each_role_may_start() -> None:
         "payments",
         "transfers",
         "payouts",
+        "refunds",
         "statement",
         "exchangeRate",
         "taxRates",

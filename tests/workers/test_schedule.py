@@ -170,6 +170,7 @@ def test_every_swept_job_is_declared() -> None:
         "execute_reversals",
         "keep_up_debts",
         "execute_payouts",
+        "execute_refunds",
         "run_payouts",
         "execute_disputes",
         "keep_up_payouts",

@@ -25,6 +25,7 @@ from marketbill.payouts.upkeep import keep_up_payouts
 from marketbill.rates import refresh
 from marketbill.reconciliation.reconcile import RECONCILE, reconcile
 from marketbill.recovery.ladder import keep_up_debts
+from marketbill.refunds.outcome import execute_refunds
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
 from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
@@ -53,6 +54,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     "execute_reversals": execute_reversals,
     "keep_up_debts": keep_up_debts,
     "execute_payouts": execute_payouts,
+    "execute_refunds": execute_refunds,
     "run_payouts": run_payouts,
     "execute_disputes": execute_disputes,
     "keep_up_payouts": keep_up_payouts,

@@ -30,6 +30,8 @@ from marketbill.platforms.model import platform, provider_credential
 from marketbill.provider.kinds import kinds_of
 from marketbill.reconciliation.reconcile import RECONCILE
 from marketbill.recovery.ladder import DUE as DEBT_DUE
+from marketbill.refunds.outcome import ARRIVED as REFUND_ARRIVED
+from marketbill.refunds.outcome import DECIDABLE as REFUND_DECIDABLE
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill.sellers.vat_check import CHECK_DUE as VAT_CHECK_DUE
@@ -72,8 +74,8 @@ def _requests_due(job: str) -> str:
 _RESTLESS = text(
     f"""
     select platform_id, handle_events, make_available, release_payments, release_reserves, resolve_payments,
-      execute_transfers, execute_reversals, keep_up_debts, execute_payouts, run_payouts, execute_disputes,
-      keep_up_payouts, keep_up_sellers, expire_holds
+      execute_transfers, execute_reversals, keep_up_debts, execute_payouts, execute_refunds, run_payouts,
+      execute_disputes, keep_up_payouts, keep_up_sellers, expire_holds
     from (
       select p.platform_id,
         exists (select from inbox_event e where e.platform_id = p.platform_id and e.next_attempt_at <= :now)
@@ -100,6 +102,10 @@ _RESTLESS = text(
           as execute_reversals,
         exists (select from debt d where d.platform_id = p.platform_id and {DEBT_DUE}) as keep_up_debts,
         {_requests_due("execute_payouts")} as execute_payouts,
+        {_requests_due("execute_refunds")}
+          or exists (select from refund r where r.platform_id = p.platform_id and {REFUND_DECIDABLE})
+          or exists (select from refund r where r.platform_id = p.platform_id and {REFUND_ARRIVED})
+          as execute_refunds,
         (select min(d.settle_since) from dispute d where d.platform_id = p.platform_id
           and d.settle_since is not null) is not null
           or (select min(w.act_since) from fraud_warning w where w.platform_id = p.platform_id
@@ -115,7 +121,7 @@ _RESTLESS = text(
       from platform p
     ) work
     where handle_events or make_available or release_payments or release_reserves or resolve_payments
-      or execute_transfers or execute_reversals or keep_up_debts or execute_payouts or run_payouts
+      or execute_transfers or execute_reversals or keep_up_debts or execute_payouts or execute_refunds or run_payouts
       or execute_disputes or keep_up_payouts or keep_up_sellers or expire_holds
     limit :limit
     """  # noqa: S608 (our own words alone)

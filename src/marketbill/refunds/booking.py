@@ -57,6 +57,17 @@ def fx_difference(owed: AccountRef, available: AccountRef, *, expected: int, rea
     return tuple(made)
 
 
+def fx_return(owed: AccountRef, available: AccountRef, *, expected: int, real: int) -> tuple[Posting, ...]:
+    """A payment that came back with `real`: the buyer is owed what he was, `expected`, and the rates bear the rest."""
+    loss = chart.account(chart.FX_LOSS, owed.currency)
+    made = [Posting(available, owed, min(expected, real))] if min(expected, real) else []
+    if expected > real:
+        made.append(Posting(loss, owed, expected - real))
+    elif real > expected:
+        made.append(Posting(available, loss, real - expected))
+    return tuple(made)
+
+
 def _sellers(taken: Sequence[Taken], currency: str) -> Iterator[Side]:
     for one in taken:
         yield chart.seller_pending(one.seller, currency), one.pending

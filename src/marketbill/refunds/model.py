@@ -120,6 +120,8 @@ refund = Table(
     Column("provider_refund", Text),
     Column("paid_transaction", Text),
     Column("paid_amount", BigInteger),
+    Column("available_on", Instant),
+    Column("available_at", Instant),
     Column("failed_transaction", Text),
     Column("created_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -130,8 +132,9 @@ refund = Table(
     Column("settled_by", Text),
 )
 """A refund. `amount` is what the buyer gets in the sale's currency, `settlement_amount` what its bearers give for it in
-the currency of the settlement; `paid_amount` is what the provider took for it, by its transaction. `attempt` counts how
-often the provider was asked anew after the bank had sent it back; `settled_by` is who made it credit."""
+the currency of the settlement; `paid_amount` is what the provider took for it, by its transaction: out of pending money
+until `available_on` where the charge's own was pending (`available_at` once that is booked). `attempt` counts how often
+the provider was asked anew after the bank had sent it back; `settled_by` is who made it credit."""
 
 refund_share = Table(
     "refund_share",

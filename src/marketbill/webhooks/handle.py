@@ -18,14 +18,14 @@ from marketbill import errors
 from marketbill.errors import NotFound, Unavailable
 from marketbill.events import inbox
 from marketbill.events.inbox import StoredEvent
-from marketbill.ids import PaymentId, PayoutId, PlatformId, parse_id
+from marketbill.ids import PaymentId, PayoutId, PlatformId, RefundId, parse_id
 from marketbill.payments import charging, recording, settle
 from marketbill.payments.settle import ChargeFact
 from marketbill.payouts import payout as payouts
 from marketbill.payouts import transfer as transfers
 from marketbill.payouts import treasury
 from marketbill.platforms.credentials import provider_of
-from marketbill.provider.objects import BalanceTransaction, PaymentState, Payout
+from marketbill.provider.objects import BalanceTransaction, PaymentState, Payout, Refund
 from marketbill.provider.port import BadObject, Failure, Provider, Unknown
 from marketbill.provider.stripe import parse_event
 from marketbill.provider.stripe.facts import (
@@ -36,8 +36,10 @@ from marketbill.provider.stripe.facts import (
     OwnMoneyMoved,
     PaymentChanged,
     PayoutChanged,
+    RefundChanged,
     fact_of,
 )
+from marketbill.refunds import outcome as refunds
 from marketbill.sellers import onboarding
 from marketbill.services import Services
 from marketbill.webhooks import disputed
@@ -69,6 +71,7 @@ class _Read:
     transactions: dict[str, BalanceTransaction] = field(default_factory=dict)
     payments: dict[str, PaymentState] = field(default_factory=dict)
     payouts: dict[str, Payout] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
 
     def came_back(self, fact: Fact | None) -> TypeGuard[PayoutChanged]:
         """Whether it is a payout of ours that failed: then the account's bank may be closed for payouts."""
@@ -170,6 +173,9 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
                 told_payout = read.payouts[fact.payout_id]
                 id = PayoutId(parse_id("payout", fact.payout))
                 await payouts.apply(scope, id, told_payout, account=fact.account_id)
+    for id, refund in _refunds(facts, read):
+        async with services.db.write(platform) as scope:
+            await refunds.apply(scope, id, refund)
     await disputed.apply(services, platform, disputes)
     changed = [
         (payment_id, read.payments[fact.payment_id])
@@ -216,6 +222,18 @@ def _charges(told: Sequence[_Told], read: _Read) -> list[ChargeFact]:
     return charges
 
 
+def _refunds(facts: Sequence[Fact | None], read: _Read) -> list[tuple[RefundId, Refund]]:
+    """Each refund of ours once, as the provider told it."""
+    told = {fact.refund_id: fact.refund for fact in facts if isinstance(fact, RefundChanged) and fact.refund}
+    found: list[tuple[RefundId, Refund]] = []
+    for provider_id, ours in told.items():
+        try:
+            found.append((RefundId(parse_id("refund", ours)), read.refunds[provider_id]))
+        except NotFound:
+            log.warning("a refund names none of ours", provider_refund=provider_id, refund=ours[:100])
+    return found
+
+
 def _payment(transfer_group: str | None) -> PaymentId | None:
     """Our payment that a transfer group names; None for a charge that is not ours."""
     try:
@@ -253,12 +271,18 @@ async def _read(provider: Provider, told: Sequence[_Told]) -> _Read:
         async with gate:
             read.payouts[fact.payout_id] = await provider.retrieve_payout(fact.account_id, fact.payout_id)
 
+    async def refund(id: str) -> None:
+        async with gate:
+            read.refunds[id] = await provider.retrieve_refund(id)
+
     facts = [item.fact for item in told]
+    refund_ids = {fact.refund_id for fact in facts if isinstance(fact, RefundChanged) and fact.refund}
     payments = {fact.payment_id for fact in facts if isinstance(fact, PaymentChanged) and _payment(fact.transfer_group)}
     payout_facts = {fact.payout_id: fact for fact in facts if isinstance(fact, PayoutChanged) and fact.payout}
     await asyncio.gather(
         *(transaction(id) for id in wanted if id not in read.transactions),
         *(payment(id) for id in payments),
         *(payout(fact) for fact in payout_facts.values()),
+        *(refund(id) for id in refund_ids),
     )
     return read

@@ -55,10 +55,23 @@ REFUND = (
         ("refund",),
         (
             Leg(chart.REFUND_PAYABLE, chart.PSP_AVAILABLE, "refund", AT_MOST_ONCE),
+            Leg(chart.REFUND_PAYABLE, chart.PSP_PENDING, "refund of money still pending", AT_MOST_ONCE),
+            Leg(chart.FX_LOSS, chart.PSP_PENDING, "loss by the rate", AT_MOST_ONCE),
             Leg(chart.REFUND_PAYABLE, chart.BUYER_CREDIT, "refund as credit", AT_MOST_ONCE),
+            Leg(chart.PSP_FEE, chart.PSP_AVAILABLE, "provider's fee for it", AT_MOST_ONCE),
+            Leg(chart.PSP_FEE, chart.PSP_PENDING, "provider's fee for it", AT_MOST_ONCE),
+            Leg(chart.PSP_AVAILABLE, chart.PSP_FEE, "fee of the charge that the provider returns", AT_MOST_ONCE),
+            Leg(chart.PSP_PENDING, chart.PSP_FEE, "fee of the charge that the provider returns", AT_MOST_ONCE),
             Leg(chart.FX_LOSS, chart.PSP_AVAILABLE, "loss by the rate", AT_MOST_ONCE),
             Leg(chart.REFUND_PAYABLE, chart.FX_LOSS, "gain by the rate", AT_MOST_ONCE),
         ),
+    ),
+    Template(
+        "refund-available",
+        Area.REFUND,
+        "The pending money that a refund was taken of became available: so did what it took.",
+        ("refund",),
+        (Leg(chart.PSP_PENDING, chart.PSP_AVAILABLE, "refund"),),
     ),
     Template(
         "refund-undone",
