@@ -14,11 +14,15 @@ from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
 from marketbill_graphql.debts import DebtCommands, DebtQueries
+from marketbill_graphql.dispute_answers import DisputeAnswerCommands, DisputeAnswerQueries
+from marketbill_graphql.dispute_policies import DisputePolicyCommands, DisputePolicyQueries
+from marketbill_graphql.disputes import DisputeQueries
 from marketbill_graphql.drifts import DriftCommands, DriftQueries
 from marketbill_graphql.exchange_rates import ExchangeRateQueries
 from marketbill_graphql.explanations import ExplanationQueries
 from marketbill_graphql.fee_previews import FeePreviewQueries
 from marketbill_graphql.fee_schedules import FeeScheduleCommands, FeeScheduleQueries
+from marketbill_graphql.fraud_warnings import FraudWarningQueries
 from marketbill_graphql.holds import HoldCommands, HoldQueries
 from marketbill_graphql.journal import JournalQueries, Posting
 from marketbill_graphql.ledger import LedgerQueries
@@ -54,6 +58,10 @@ _QUERIES = (
     TransferQueries,
     DebtQueries,
     PayoutQueries,
+    DisputeQueries,
+    DisputeAnswerQueries,
+    DisputePolicyQueries,
+    FraudWarningQueries,
     ProviderIntentQueries,
     LedgerQueries,
     JournalQueries,
@@ -82,6 +90,8 @@ _COMMANDS = (
     RefundCommands,
     ReturnPolicyCommands,
     PayoutCommands,
+    DisputeAnswerCommands,
+    DisputePolicyCommands,
     ProviderIntentCommands,
     PeriodCommands,
     HoldCommands,

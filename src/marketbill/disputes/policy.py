@@ -60,7 +60,7 @@ async def at_version(scope: Scope, version: int) -> DisputePolicy:
     """A version that held once."""
     if version == DEFAULT.version:
         return DEFAULT
-    return policy_of(await scope.one(_VERSION, {"platform": scope.platform, "version": version}))
+    return policy_of(await _row(scope, version))
 
 
 async def newest(scope: Scope) -> Row[Any] | None:
@@ -70,7 +70,7 @@ async def newest(scope: Scope) -> Row[Any] | None:
 
 async def publish(
     services: Services, actor: Actor, *, idempotency_key: str, policy: DisputePolicy, note: str
-) -> DisputePolicy:
+) -> Row[Any]:
     """Makes a policy hold from now on, for disputes and warnings that come in later. `note` says why.
 
     Raises InvalidInput, UnknownCurrency.
@@ -84,10 +84,10 @@ async def publish(
             scope, actor=actor.idempotency_scope, operation="disputePolicyPublish", key=idempotency_key, body=body
         )
         if claim.replay is not None:
-            return await at_version(scope, claim.replay["version"])
+            return await _row(scope, claim.replay["version"])
         version = await _insert(scope, policy, note, actor)
         await idempotency.finish(scope, claim, {"version": version})
-        return await at_version(scope, version)
+        return await _row(scope, version)
 
 
 async def versions(scope: Scope, *, below: int, limit: int) -> list[Row[Any]]:
@@ -105,6 +105,10 @@ def policy_of(row: Row[Any]) -> DisputePolicy:
         countered_fees=row.countered_fees,
         refund_below=row.refund_below,
     )
+
+
+async def _row(scope: Scope, version: int) -> Row[Any]:
+    return await scope.one(_VERSION, {"platform": scope.platform, "version": version})
 
 
 async def _insert(scope: WriteScope, policy: DisputePolicy, note: str, actor: Actor) -> int:

@@ -10,13 +10,14 @@ from sqlalchemy import ARRAY, Row, Select, Table, Uuid, bindparam, exists, selec
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
-from marketbill.disputes.model import dispute, dispute_movement, dispute_recovery, fraud_warning
+from marketbill.disputes.model import RecoveryStatus, dispute, dispute_movement, dispute_recovery, fraud_warning
 from marketbill.errors import NotFound
 from marketbill.ids import PaymentId, parse_id
 from marketbill.paging import Page, PageRequest, newest_first
 from marketbill.payments import recording
 from marketbill.payments.model import payment_share
 from marketbill.prepared import prepared
+from marketbill.recovery.model import clawback
 from marketbill.rules.disputes import DisputeStatus
 
 _IDS = bindparam("ids", type_=ARRAY(Uuid)).any_()
@@ -25,10 +26,26 @@ _MOVEMENTS = prepared(
     .where(dispute_movement.c.platform_id == bindparam("platform"), dispute_movement.c.dispute_id == _IDS)
     .order_by(dispute_movement.c.moved_at, dispute_movement.c.balance_transaction)
 )
-_RECOVERIES = prepared(
-    select(dispute_recovery)
-    .where(dispute_recovery.c.platform_id == bindparam("platform"), dispute_recovery.c.dispute_id == _IDS)
-    .order_by(dispute_recovery.c.dispute_id, dispute_recovery.c.round)
+_PARTS = (
+    select(
+        dispute_recovery.c.dispute_id,
+        clawback.c.seller_id,
+        clawback.c.currency,
+        clawback.c.amount,
+        clawback.c.booked_at,
+    )
+    .join(
+        clawback,
+        (clawback.c.platform_id == dispute_recovery.c.platform_id)
+        & (clawback.c.cause_type == "dispute")
+        & (clawback.c.cause_id == dispute_recovery.c.id),
+    )
+    .where(
+        dispute_recovery.c.platform_id == bindparam("platform"),
+        dispute_recovery.c.dispute_id == _IDS,
+        dispute_recovery.c.status != RecoveryStatus.UNDONE.value,
+    )
+    .order_by(dispute_recovery.c.dispute_id, clawback.c.seller_id)
 )
 
 
@@ -79,10 +96,12 @@ async def movements_of(scope: Scope, disputes: Sequence[UUID]) -> dict[UUID, lis
     return found
 
 
-async def recoveries_of(scope: Scope, disputes: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
-    """What was taken back from sellers for each dispute, round by round."""
+async def parts_of(scope: Scope, actor: Actor, disputes: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """What each seller gives back for each dispute, as it stands: rounds that were undone are none. A seller sees his
+    own part."""
     found: dict[UUID, list[Row[Any]]] = {id: [] for id in disputes}
-    for row in await scope.rows(_RECOVERIES, {"platform": scope.platform, "ids": list(disputes)}):
+    statement = _PARTS if actor.seller is None else _PARTS.where(clawback.c.seller_id == actor.seller)
+    for row in await scope.rows(statement, {"platform": scope.platform, "ids": list(disputes)}):
         found[row.dispute_id].append(row)
     return found
 
