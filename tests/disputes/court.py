@@ -15,11 +15,14 @@ from marketbill.ids import PaymentId, public_id
 
 #: What the provider of the worked journal charges: for a dispute received, and for one that is answered.
 FEES = {"currency": "eur", "received": 2_000, "countered": 2_000, "returned": "countered"}
+FLOAT = 20_000
 
 
 async def paid_sale(market: Market) -> PaymentId:
-    """The worked sale, transferred to all three; B and C are paid out to their banks, A is not."""
+    """The worked sale, transferred to all three; B and C are paid out to their banks, A is not. The platform has a
+    float of 200.00 of its own at the provider."""
     await market.machine.control("dispute_fees", FEES)
+    await market.stripe("topups", form={"amount": FLOAT, "currency": "eur", "description": "float"})
     await worked_sellers(market)
     payment = await market.sale(*(market.line(name, price) for name, price in WORKED_LINES), reference="order-1")
     await market.machine.advance(days=9)
