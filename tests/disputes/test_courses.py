@@ -1,4 +1,4 @@
-"""The other ways a dispute goes: won, won in part, accepted, asked about only, taken back early; and what is refused."""
+"""The other ways a dispute goes: won, in part, accepted, asked about only, taken back early; and what is refused."""
 
 import pytest
 from tests.disputes.court import (

@@ -209,6 +209,8 @@ def test_what_each_role_may_start() -> None:
     assert queries[Role.BOOTSTRAP] == {"viewer"}
     assert queries[Role.BUYER] == {"viewer", "platform", "node", "buyer", "payment", "payments"}
     assert queries[Role.SELLER] == {
+        "disputePreview",
+        "disputes",
         "explain",
         "payoutProof",
         "viewer",
