@@ -220,6 +220,8 @@ def test_what_each_role_may_start() -> None:
         "payment",
         "payments",
         "transfers",
+        "debts",
+        "debtPayments",
         "payouts",
         "refunds",
         "statement",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from tests.market.market import Market
 from tests.recovery.causes import approve, begin, debts, refund
 
@@ -13,6 +13,8 @@ from marketbill.actor import Actor
 from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateConflict
 from marketbill.ids import public_id
 from marketbill.payouts.model import debt
+from marketbill.reconciliation.check import Verdict
+from marketbill.reconciliation.recovery import prove_recovery
 from marketbill.recovery import payment, policy, queries, write_off
 from marketbill.recovery.model import PaidBy
 from marketbill.recovery.payment import Received
@@ -149,6 +151,20 @@ async def test_two_people_write_a_debt_off(market: Market) -> None:
     assert (await market.books())["expenses:bad-debt", "EUR"] == 2727
     assert await debts(market) == {"B": [(2727, 0)]}
     await market.prove()
+
+
+async def test_the_proof_names_a_debt_that_the_books_do_not_know(market: Market) -> None:
+    await in_debt(market, 2727)
+    async with market.machine.services.db.read(market.platform) as scope:
+        assert {one.verdict for one in await prove_recovery(scope)} == {Verdict.HOLDS}
+    async with market.machine.services.db.write(market.platform) as scope:
+        await scope.run(text("update debt set remaining = remaining - 1"))
+    async with market.machine.services.db.read(market.platform) as scope:
+        broken = [one for one in await prove_recovery(scope) if one.verdict is Verdict.BROKEN]
+    assert [(one.name, one.expected, one.found) for one in broken] == [
+        ("debts", "27.26", "27.27"),
+        ("debt", "27.26", "27.27"),
+    ]
 
 
 async def test_a_write_off_that_is_rejected_leaves_the_debt(market: Market) -> None:

@@ -16,6 +16,7 @@ from marketbill.reconciliation.ledger import (
     prove_trial_balance,
 )
 from marketbill.reconciliation.provider import BalanceReader, prove_provider
+from marketbill.reconciliation.recovery import prove_recovery
 from marketbill.reconciliation.tax import prove_taxes
 from marketbill.reconciliation.waiting import find_waiting
 from marketbill.services import Services
@@ -28,6 +29,7 @@ _PARTS = (
     ("payments", prove_payments),
     ("transfers", prove_transfers),
     ("payouts", prove_payouts),
+    ("debts and reversals", prove_recovery),
     ("fees", prove_fees),
     ("taxes", prove_taxes),
     ("statements", prove_statements),
