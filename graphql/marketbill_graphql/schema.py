@@ -24,6 +24,7 @@ from marketbill_graphql.fee_previews import FeePreviewQueries
 from marketbill_graphql.fee_schedules import FeeScheduleCommands, FeeScheduleQueries
 from marketbill_graphql.fraud_warnings import FraudWarningQueries
 from marketbill_graphql.holds import HoldCommands, HoldQueries
+from marketbill_graphql.issued_documents import DocumentCommands, DocumentQueries
 from marketbill_graphql.journal import JournalQueries, Posting
 from marketbill_graphql.ledger import LedgerQueries
 from marketbill_graphql.nodes import NodeQueries
@@ -71,6 +72,7 @@ _QUERIES = (
     AccountTermsQueries,
     CorrectionQueries,
     StatementQueries,
+    DocumentQueries,
     ExplanationQueries,
     ExchangeRateQueries,
     TaxRateQueries,
@@ -92,6 +94,7 @@ _COMMANDS = (
     PayoutCommands,
     DisputeAnswerCommands,
     DisputePolicyCommands,
+    DocumentCommands,
     ProviderIntentCommands,
     PeriodCommands,
     HoldCommands,

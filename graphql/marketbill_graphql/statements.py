@@ -11,7 +11,9 @@ from marketbill.ids import SellerId, public_id
 from marketbill.sellers import queries as sellers
 from marketbill.statements import fee_report
 from marketbill.statements import statement as statements
+from marketbill.statements.model import FileFormat
 from marketbill.statements.statement import Bucket, Line, Place, Section
+from marketbill.statements.words import Language, language_of
 from marketbill_graphql import declare, downloads
 from marketbill_graphql.access import PLATFORM_READERS, SELLER
 from marketbill_graphql.connections import Connection, Position, page, window
@@ -28,6 +30,7 @@ strawberry.enum(
     name="StatementSection",
     description="What kind of movement a line is. RELEASES, RESERVE and TRANSFERS only move the total about.",
 )
+strawberry.enum(Language, name="DocumentLanguage", description="The languages of documents.")
 strawberry.enum(
     Bucket,
     name="BalanceBucket",
@@ -112,15 +115,21 @@ class Statement:
     @declare.computed
     def csv(self, info: Info) -> DownloadLink:
         """A link to the same statement as a CSV file."""
-        told = self.statement
-        return downloads.statement_link(
-            info.context.services,
-            info.context.platform,
-            seller=told.seller,
-            currency=told.currency,
-            start=told.start,
-            end=told.end,
-        )
+        return self._link(info, FileFormat.CSV, None)
+
+    @declare.computed
+    def xlsx(self, info: Info, language: Language | None = None) -> DownloadLink:
+        """A link to the same statement as a workbook, in the seller's language or another."""
+        return self._link(info, FileFormat.XLSX, language)
+
+    @declare.computed
+    def pdf(self, info: Info, language: Language | None = None) -> DownloadLink:
+        """A link to the same statement as a PDF, in the seller's language or another; at most 5,000 lines."""
+        return self._link(info, FileFormat.PDF, language)
+
+    def _link(self, info: Info, format: FileFormat, language: Language | None) -> DownloadLink:
+        context, own = info.context, language_of(self.seller.country)
+        return downloads.statement_link(context.services, context.platform, self.statement, format, language or own)
 
 
 @declare.output(PLATFORM_READERS)
@@ -158,16 +167,30 @@ class FeeReport:
 class StatementQueries:
     @declare.query(PARTIES)
     async def statement(
-        self, info: Info, seller_id: strawberry.ID, currency: CurrencyCode, period: PeriodInput
+        self,
+        info: Info,
+        seller_id: strawberry.ID,
+        currency: CurrencyCode,
+        period: PeriodInput,
+        known_at: datetime | None = None,
     ) -> Statement | None:
-        """A seller's statement, or null when there is no such seller for this caller; a seller sees his own."""
+        """A seller's statement, or null when there is no such seller for this caller; a seller sees his own.
+
+        With `knownAt` it tells what was recorded by that instant, as it was told to who asked then.
+        """
         actor = info.context.actor
         row = await or_null(info.context.read(lambda scope: sellers.by_id(scope, actor, seller_id, path=("sellerId",))))
         if row is None:
             return None
         told = await info.context.read(
             lambda scope: statements.statement(
-                scope, seller=SellerId(row.id), currency=currency, start=period.start, end=period.end, limit=1
+                scope,
+                seller=SellerId(row.id),
+                currency=currency,
+                start=period.start,
+                end=period.end,
+                limit=1,
+                known_at=known_at,
             )
         )
         return Statement(

@@ -28,6 +28,7 @@ from marketbill.recovery.ladder import keep_up_debts
 from marketbill.refunds.outcome import execute_refunds
 from marketbill.sellers.upkeep import keep_up_sellers
 from marketbill.services import Services
+from marketbill.statements.invoice_run import issue_invoices
 from marketbill.webhooks.catch_up import CATCH_UP, GO_ON, catch_up, go_on
 from marketbill.webhooks.handle import handle_events
 from marketbill_workers.broker import QUEUE
@@ -64,6 +65,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     treasury.JOB: treasury.keep_up_treasury,
     "expire_holds": expire_holds,
     RECONCILE: reconcile,
+    "issue_invoices": issue_invoices,
 }
 PRUNE = "prune"
 REFRESH_RATES = "refresh_rates"

@@ -35,6 +35,8 @@ from marketbill.refunds.outcome import DECIDABLE as REFUND_DECIDABLE
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
 from marketbill.sellers.upkeep import NEWS_WITHIN
 from marketbill.sellers.vat_check import CHECK_DUE as VAT_CHECK_DUE
+from marketbill.statements.fee_invoice import Month
+from marketbill.statements.invoice_run import DUE as INVOICES_DUE
 from marketbill.webhooks.catch_up import CATCH_UP
 from marketbill_workers.jobs import PLATFORM_JOBS, PRUNE, REFRESH_RATES
 
@@ -135,6 +137,9 @@ _MAY_RETURN = text(
     where exists (select from payout o where o.platform_id = p.platform_id and {RETURN_DUE}) limit :limit
     """  # noqa: S608 (our own words alone)
 ).columns(platform.c.platform_id)
+_INVOICES_DUE = text(
+    f"select p.platform_id from platform p where {INVOICES_DUE} limit :limit"  # noqa: S608 (our own words alone)
+).columns(platform.c.platform_id)
 _CONNECTED = text("select platform_id from provider_credential order by platform_id limit :limit").columns(
     provider_credential.c.platform_id
 )
@@ -183,6 +188,14 @@ async def ask_returns(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(platform, "keep_up_payouts", (str(platform),)) for platform in platforms])
 
 
+async def owe_invoices(scope: SystemScope, _: Slot) -> None:
+    """Owes the fee invoices of a month that is over."""
+    month = Month.of(scope.now)
+    values = {"this_month": month.start, "last_month": month.previous.first, "limit": PLATFORMS_MAX}
+    platforms = (await scope.connection.scalars(_INVOICES_DUE, values)).all()
+    await outbox.enqueue_for(scope, [(platform, "issue_invoices", (str(platform),)) for platform in platforms])
+
+
 async def prune(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(NO_PLATFORM, PRUNE, ())])
 
@@ -202,6 +215,7 @@ SCHEDULE = (
     Scheduled(Recurring("treasury", timedelta(minutes=10)), keep_up_treasury),
     Scheduled(Recurring("reconcile", timedelta(minutes=10)), reconcile),
     Scheduled(Recurring("ask_returns", timedelta(hours=1)), ask_returns),
+    Scheduled(Recurring("owe_invoices", timedelta(hours=1)), owe_invoices),
     Scheduled(Recurring("prune", timedelta(hours=1)), prune),
     Scheduled(Recurring("refresh_rates", timedelta(hours=4)), refresh_rates),
     Scheduled(Recurring("alarms", _MINUTE), raise_alarms),

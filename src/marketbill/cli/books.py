@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -19,6 +20,9 @@ from marketbill.cli.joining import joined, platform_named, platforms
 from marketbill.cli.walk import Walk
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from marketbill.db import ReadScope
     from marketbill.reconciliation.check import Check
     from marketbill.statements.statement import Statement
 
@@ -131,61 +135,113 @@ def statement(
     /,
     *,
     currency: Annotated[str | None, Parameter(help="Currency; default: the platform's.")] = None,
-    since: Annotated[str, Parameter(help="First day, such as 2026-11-01.")] = "2000-01-01",
+    period: Annotated[str | None, Parameter(help="A month (2018-01), or a year (2018).")] = None,
+    since: Annotated[str | None, Parameter(help="First day, such as 2026-11-01.")] = None,
     until: Annotated[str | None, Parameter(help="First day after the period; default: tomorrow.")] = None,
-    csv: Annotated[bool, Parameter(help="Write CSV.", negative="")] = False,
+    known_at: Annotated[str | None, Parameter(help="As it was known at the end of this day.")] = None,
+    format: Annotated[str, Parameter(help="table, csv, xlsx or pdf.")] = "table",
+    language: Annotated[str | None, Parameter(help="en, nl, de or fr; default: the seller's.")] = None,
+    output: Annotated[Path | None, Parameter(help="File to write; default: standard output.")] = None,
+    csv: Annotated[bool, Parameter(help="The same as --format csv.", negative="")] = False,
     platform: Annotated[str | None, Parameter(help="Name or id of the platform.")] = None,
     data: Data = None,
 ) -> None:
     """Print a seller's statement: opening balance, every movement with its source, closing balance.
 
-    Days are UTC. As a table it shows the first 1,000 lines; as CSV all of them.
+    Days are UTC. As a table it shows the first 1,000 lines, in a PDF there may be 5,000, in other files 100,000. A PDF
+    or a workbook is written to a file of its own when the output is a terminal.
 
-    Example: marketbill statement demo-A --since 2026-11-01 --until 2026-12-01 --csv > november.csv
+    Example: marketbill statement demo-A --period 2026-11 --format pdf
     """
-    asyncio.run(_statement(seller, currency, _day(since), _day(until) if until else None, csv, platform, data))
+    start, end = _period(period, since, until)
+    known = _day(known_at) + timedelta(days=1) if known_at else None
+    asked = _Asked(seller, currency, start, end, known, "csv" if csv else format, language, output)
+    asyncio.run(_statement(asked, platform, data))
 
 
-async def _statement(
-    named: str,
-    currency: str | None,
-    start: datetime,
-    end: datetime | None,
-    as_csv: bool,
-    platform: str | None,
-    data: Path | None,
-) -> None:
-    from sqlalchemy import select
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A statement as it was asked for."""
 
-    from marketbill.errors import NotFound
-    from marketbill.ids import SellerId, parse_id
+    seller: str
+    currency: str | None
+    start: datetime
+    end: datetime | None
+    known_at: datetime | None
+    format: str
+    language: str | None
+    output: Path | None
+
+
+async def _statement(asked: _Asked, platform: str | None, data: Path | None) -> None:
+    from marketbill.errors import Refusal
+    from marketbill.ids import SellerId
     from marketbill.platforms import platform as platform_rows
-    from marketbill.sellers.model import seller as table
-    from marketbill.statements.statement import statement as draw_up
-    from marketbill.statements.statement_csv import statement_csv
+    from marketbill.statements.document import draw_up
+    from marketbill.statements.rendering import parse_format, render
+    from marketbill.statements.statement import statement as first_page
+    from marketbill.statements.words import parse_language
 
     async with joined(data) as services:
         id, _ = await platform_named(services, platform)
-        async with services.db.read(id) as scope:
-            match = table.c.external_ref == named
-            if named.startswith("sel_"):
-                try:
-                    match = table.c.id == parse_id("seller", named)
-                except NotFound as unknown:
-                    raise CommandRefused(unknown.message) from None
-            found = await scope.first(select(table.c.id, table.c.name).where(table.c.platform_id == id, match))
-            if found is None:
-                raise CommandRefused(f"there is no seller {named!r}: give an id (sel_...) or an external reference")
-            money = (currency or (await platform_rows.load(scope)).default_currency).upper()
-            until = end or scope.now + timedelta(days=1)
-            seller = SellerId(found.id)
-            if not as_csv:
-                drawn = await draw_up(scope, seller=seller, currency=money, start=start, end=until, limit=_LINES_MAX)
-                terminal.console().print(statement_table(found.name, drawn))
-                return
-        read = partial(services.db.read, id)
-        async for part in statement_csv(read, seller=seller, currency=money, start=start, end=until):
-            sys.stdout.write(part)
+        try:
+            async with services.db.read(id) as scope:
+                found = await _seller_named(scope, asked.seller)
+                money = (asked.currency or (await platform_rows.load(scope)).default_currency).upper()
+                until = asked.end or scope.now + timedelta(days=1)
+                told: dict[str, Any] = {
+                    "seller": SellerId(found.id),
+                    "currency": money,
+                    "start": asked.start,
+                    "end": until,
+                    "known_at": min(asked.known_at, scope.now) if asked.known_at else None,
+                }
+                if asked.format == "table":
+                    drawn = await first_page(scope, **told, limit=_LINES_MAX)
+                    terminal.console().print(statement_table(found.name, drawn))
+                    return
+            form = parse_format(asked.format)
+            document = await draw_up(partial(services.db.read, id), **told)
+            language = parse_language(asked.language) if asked.language else document.language
+            content = render(document, form, language)
+        except Refusal as refused:
+            raise CommandRefused(refused.message) from None
+    _write(content, asked, f"statement-{asked.seller}-{money}-{asked.start:%Y-%m-%d}.{form.lower()}")
+
+
+async def _seller_named(scope: "ReadScope", named: str) -> "Row[Any]":
+    from sqlalchemy import select
+
+    from marketbill.errors import NotFound
+    from marketbill.ids import parse_id
+    from marketbill.sellers.model import seller as table
+
+    match = table.c.external_ref == named
+    if named.startswith("sel_"):
+        try:
+            match = table.c.id == parse_id("seller", named)
+        except NotFound as unknown:
+            raise CommandRefused(unknown.message) from None
+    found = await scope.first(select(table.c.id, table.c.name).where(table.c.platform_id == scope.platform, match))
+    if found is None:
+        raise CommandRefused(f"there is no seller {named!r}: give an id (sel_...) or an external reference")
+    return found
+
+
+def _write(content: bytes, asked: _Asked, name: str) -> None:
+    """To the file that was asked for, or to standard output; no terminal is sent what is no text."""
+    target = asked.output
+    if target is None and asked.format.lower() != "csv" and sys.stdout.isatty():
+        target = Path(name)
+    if target is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        target.write_bytes(content)
+    except OSError as error:
+        raise CommandRefused(f"cannot write {target}: {error.strerror}") from None
+    terminal.console().print(f"Written: {target} ({len(content):,} bytes)")
 
 
 def statement_table(name: str, drawn: "Statement") -> Table:
@@ -211,9 +267,25 @@ def statement_table(name: str, drawn: "Statement") -> Table:
             text(line.balance_after),
         )
     if drawn.more:
-        table.add_row("", "", f"... {drawn.line_count} lines in all: --csv writes every one", "", "", "")
+        table.add_row("", "", f"... {drawn.line_count} lines in all: --format csv writes every one", "", "", "")
     table.add_row("", "CLOSING", "", "", "", text(drawn.closing.total))
     return table
+
+
+def _period(period: str | None, since: str | None, until: str | None) -> tuple[datetime, datetime | None]:
+    """The first instant, and the first after it; the second is None for tomorrow."""
+    if period is None:
+        return _day(since or "2000-01-01"), _day(until) if until else None
+    if since or until:
+        raise WrongUse("give --period, or --since and --until, not both")
+    try:
+        if len(period) == len("2018"):
+            start = datetime.strptime(period, "%Y").replace(tzinfo=UTC)
+            return start, start.replace(year=start.year + 1)
+        start = datetime.strptime(period, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise WrongUse(f"{period!r} is no month and no year: write 2018-01 or 2018") from None
+    return start, (start + timedelta(days=31)).replace(day=1)
 
 
 def _day(text: str) -> datetime:

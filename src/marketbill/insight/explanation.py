@@ -326,6 +326,8 @@ def _in_section(leg: Leg, section: Section) -> bool:
         return section is Section.SALES
     if leg.kind == "recharge" and not leg.credit.startswith("tax:"):
         return section is Section.RECHARGES
+    if leg.kind in ("refund", "dispute-lost") and leg.credit == "expenses:psp-fee":
+        return section is Section.RECHARGES
     for start, other in _ACCOUNTS_OF_SECTIONS:
         if leg.debit.startswith(start) or leg.credit.startswith(start):
             return section is other

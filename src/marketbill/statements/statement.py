@@ -37,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from marketbill.db import Instant, ReadScope
+from marketbill.db import Instant, Scope
 from marketbill.errors import InvalidInput
 from marketbill.ids import PREFIX, SellerId, public_id
 from marketbill.ledger import chart
@@ -200,11 +200,13 @@ _LEG = union_all(
     _side(posting.c.credit_account_id, posting.c.debit_account_id, -1),
 ).lateral("leg")
 _COUNTER = ledger_account.alias("counter")
+_RETURN = journal_entry.c.kind.in_(("refund", "dispute-lost"))
 _SECTION = case(
     (journal_entry.c.kind.in_(("charge", "promo", "assignment")), Section.SALES),
     (journal_entry.c.kind == "fx-conversion", Section.EXCHANGE),
-    (_COUNTER.c.code == chart.REFUND_PAYABLE.pattern, Section.REFUNDS),
-    (func.starts_with(_COUNTER.c.code, "dispute:"), Section.DISPUTES),
+    (and_(_RETURN, _COUNTER.c.code == chart.PSP_FEE.pattern), Section.RECHARGES),
+    (or_(journal_entry.c.kind.like("refund%"), _COUNTER.c.code == chart.REFUND_PAYABLE.pattern), Section.REFUNDS),
+    (or_(journal_entry.c.kind.like("dispute%"), func.starts_with(_COUNTER.c.code, "dispute:")), Section.DISPUTES),
     (or_(_OWN.c.bucket == Bucket.DEBT, func.starts_with(_COUNTER.c.code, "seller-receivable:")), Section.DEBTS),
     (or_(_OWN.c.bucket == Bucket.RESERVE, _COUNTER.c.code.like("seller:%:reserve")), Section.RESERVE),
     (
@@ -266,7 +268,7 @@ _SIGN = {
 
 
 async def statement(
-    scope: ReadScope,
+    scope: Scope,
     *,
     seller: SellerId,
     currency: str,
@@ -308,7 +310,7 @@ async def statement(
 
 
 async def lines_after(
-    scope: ReadScope, after: Place, *, seller: SellerId, currency: str, start: datetime, end: datetime, limit: int
+    scope: Scope, after: Place, *, seller: SellerId, currency: str, start: datetime, end: datetime, limit: int
 ) -> tuple[tuple[Line, ...], bool]:
     """Only the next lines of a statement that was begun before, and whether there are more."""
     books = await _Books.of(scope, seller, currency, start=start, end=end, as_of=after.as_of)
@@ -319,7 +321,7 @@ async def lines_after(
 class _Books:
     """The seller's accounts, one a bucket, as far as they are open, over one period and one state of the books."""
 
-    scope: ReadScope
+    scope: Scope
     currency: str
     accounts: dict[Bucket, UUID]
     start: datetime
@@ -328,7 +330,7 @@ class _Books:
 
     @classmethod
     async def of(
-        cls, scope: ReadScope, seller: SellerId, currency: str, *, start: datetime, end: datetime, as_of: int
+        cls, scope: Scope, seller: SellerId, currency: str, *, start: datetime, end: datetime, as_of: int
     ) -> "_Books":
         refs = {
             Bucket.PENDING: chart.seller_pending(seller, currency),

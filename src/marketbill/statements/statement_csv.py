@@ -9,15 +9,12 @@ from datetime import datetime
 
 from marketbill.clock import rfc3339
 from marketbill.db import ReadScope
-from marketbill.errors import LimitExceeded
 from marketbill.ids import SellerId, public_id
 from marketbill.ledger.accounts import SellerPosition
 from marketbill.money import decimal_text
+from marketbill.statements.document import FILE_LINES_MAX, StatementDocument, check_length
 from marketbill.statements.statement import LINES_MAX, Line, lines_after, statement
 from marketbill.text import csv_text, safe_cell
-
-#: The most lines of one file.
-FILE_LINES_MAX = 100_000
 
 HEADER = (
     "time",
@@ -41,6 +38,8 @@ async def statement_csv(
     currency: str,
     start: datetime,
     end: datetime,
+    known: int | None = None,
+    known_at: datetime | None = None,
 ) -> AsyncGenerator[str]:
     """The whole statement of [start, end), in parts. Raises like `statement`, and LimitExceeded when it is too long.
 
@@ -48,12 +47,17 @@ async def statement_csv(
     of one state of the books.
     """
     async with read() as scope:
-        page = await statement(scope, seller=seller, currency=currency, start=start, end=end, limit=LINES_MAX)
-    if page.line_count > FILE_LINES_MAX:
-        raise LimitExceeded(
-            f"The period has {page.line_count} lines, a file at most {FILE_LINES_MAX}: ask for a shorter period.",
-            path=("period",),
+        page = await statement(
+            scope,
+            seller=seller,
+            currency=currency,
+            start=start,
+            end=end,
+            limit=LINES_MAX,
+            known=known,
+            known_at=known_at,
         )
+    check_length(page, FILE_LINES_MAX)
     yield csv_text([HEADER, _balance_row("OPENING", page.opening, start)])
     yield to_csv(page.lines, currency)
     lines, more = page.lines, page.more
@@ -64,6 +68,16 @@ async def statement_csv(
             )
         yield to_csv(lines, currency)
     yield csv_text([_balance_row("CLOSING", page.closing, end)])
+
+
+def whole_csv(document: StatementDocument) -> str:
+    """The same file, of a statement that is drawn up already."""
+    told = document.statement
+    return (
+        csv_text([HEADER, _balance_row("OPENING", told.opening, told.start)])
+        + to_csv(document.lines, told.currency)
+        + csv_text([_balance_row("CLOSING", told.closing, told.end)])
+    )
 
 
 def to_csv(lines: Iterable[Line], currency: str) -> str:
