@@ -192,6 +192,7 @@ def test_what_each_role_may_start() -> None:
         "ledgerCorrectionReject",
         "ledgerHoldVoid",
         "ledgerPeriodClose",
+        "legalEntitySet",
         "platformUpdate",
         "providerConnect",
         "providerIntentAbandon",
@@ -225,6 +226,8 @@ def test_what_each_role_may_start() -> None:
         "payouts",
         "refunds",
         "statement",
+        "issuedStatements",
+        "feeInvoices",
         "exchangeRate",
         "taxRates",
     }

@@ -180,4 +180,5 @@ def test_every_swept_job_is_declared() -> None:
         "keep_up_treasury",
         "expire_holds",
         "reconcile",
+        "issue_invoices",
     ]

@@ -92,7 +92,7 @@ KINDS = {
         "Erstattung aufgehoben",
         "Remboursement annulé",
     ),
-    "dispute-undone": ("Dispute taken back", "Geschil ongedaan", "Anfechtung aufgehoben", "Litige annulé"),
+    "dispute-restored": ("Dispute taken back", "Geschil ongedaan", "Anfechtung aufgehoben", "Litige annulé"),
     "bank-payout-created": ("Payout started", "Uitbetaling gestart", "Auszahlung begonnen", "Versement lancé"),
     "bank-payout-paid": ("Payout", "Uitbetaling", "Auszahlung", "Versement"),
     "bank-payout-failed": ("Payout returned", "Uitbetaling terug", "Auszahlung zurück", "Versement retourné"),
