@@ -86,8 +86,8 @@ def to_do(row: Row[Any]) -> str:
     return words.format(name=row.name or row.provider_id or "it", id=row.provider_id or "it")
 
 
-async def keep(scope: WriteScope, matched: Matched, start: datetime, end: datetime) -> int:
-    """Keeps what was found in a time, and closes what is found in it no more; gives how many were found."""
+async def keep(scope: WriteScope, matched: Matched, start: datetime, end: datetime) -> None:
+    """Keeps what was found in a time, and closes what is found in it no more."""
     values = {"platform": scope.platform, "now": scope.now}
     if matched.findings:
         await scope.run(_KEEP, [values | _row(one) for one in sorted(matched.findings, key=lambda one: one.key)])
@@ -101,7 +101,6 @@ async def keep(scope: WriteScope, matched: Matched, start: datetime, end: dateti
             "undecided": list(matched.undecided),
         },
     )
-    return len(matched.findings)
 
 
 async def accounts_in(scope: ReadScope, start: datetime, end: datetime) -> set[str]:

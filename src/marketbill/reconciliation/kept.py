@@ -4,7 +4,7 @@ The money at the provider is on `psp:pending` and `psp:available`; what sellers 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Integer, Row, Text, Uuid, bindparam, text
 
 from marketbill.db import Instant, ReadScope
 from marketbill.errors import NotFound
-from marketbill.ids import parse_id, public_id
+from marketbill.ids import PREFIX, parse_id, public_id
 from marketbill.payouts.treasury import source_of
 from marketbill.reconciliation.matching import Kept, Stage, Thing, Told
 from marketbill.reconciliation.told import ACCOUNTS_MAX, BY_TRANSACTION, Origin, TooMany
@@ -109,6 +109,21 @@ _PAYOUTS = text(
     where o.platform_id = :platform and o.id = any(:ids)
     """
 ).bindparams(_IDS)
+_REFUNDS = text(
+    """
+    select id, provider_refund, settlement_currency as currency, status, created_at, updated_at
+    from refund where platform_id = :platform and id = any(:ids)
+    """
+).bindparams(_IDS)
+_DISPUTES = text(
+    """
+    select id, provider_dispute, coalesce(settlement_currency, currency) as currency, opened_at, updated_at
+    from dispute where platform_id = :platform and id = any(:ids)
+    """
+).bindparams(_IDS)
+_BY_PROVIDER_DISPUTE = text(
+    "select id, provider_dispute from dispute where platform_id = :platform and provider_dispute = any(:texts)"
+).bindparams(_TEXTS)
 # What the provider did by itself is booked under its transaction's id, which makes the source's.
 _TRANSACTIONS = text(
     """
@@ -184,6 +199,8 @@ async def names_of(
     by_payment = {row.provider_payment: row.id for row in await scope.rows(_BY_PROVIDER_PAYMENT, values)}
     values = {"platform": scope.platform, "texts": [one.id for one in told if one.thing is Thing.PAYOUT]}
     by_payout = {row.provider_payout: row.id for row in await scope.rows(_BY_PROVIDER_PAYOUT, values)}
+    values = {"platform": scope.platform, "texts": [one.id for one in told if one.thing is Thing.DISPUTE]}
+    by_dispute = {row.provider_dispute: row.id for row in await scope.rows(_BY_PROVIDER_DISPUTE, values)}
     names: dict[tuple[Thing, str], str] = {}
     for one in told:
         key = (one.thing, one.id)
@@ -194,6 +211,8 @@ async def names_of(
             name = public_id("payment", paid) if paid else name or origin.transfer_group
         elif one.thing is Thing.PAYOUT and one.id in by_payout:
             name = public_id("payout", by_payout[one.id])
+        elif one.thing is Thing.DISPUTE and one.id in by_dispute:
+            name = public_id("dispute", by_dispute[one.id])
         if name is not None and _id_of(one.thing, name) is not None:
             names[key] = name
     return names
@@ -222,9 +241,23 @@ async def kept_of(scope: ReadScope, sources: Sources) -> list[Kept]:
         found += _transfer(row, booked["transfer", row.id])
     for row in await scope.rows(_PAYOUTS, _of(scope, sources, "payout")):
         found.append(_payout(row, booked["payout", row.id]))
+    for row in await scope.rows(_REFUNDS, _of(scope, sources, "refund")):
+        found.append(_refund(row, booked["refund", row.id]))
+    for row in await scope.rows(_DISPUTES, _of(scope, sources, "dispute")):
+        found.append(_dispute(row, booked["dispute", row.id]))
     for row in await scope.rows(_TRANSACTIONS, _of(scope, sources, "balance transaction")):
         found.append(_transaction(row, booked["balance transaction", row.id]))
-    return found
+    return [*found, *_without_row(booked, {one.name for one in found})]
+
+
+def _without_row(booked: Mapping[tuple[str, UUID], _Booked], known: Collection[str]) -> Iterator[Kept]:
+    """Entries that moved the platform's money at the provider for nothing that we have a row of."""
+    for (type, id), one in booked.items():
+        moved = {currency: amount for currency, amount in one.moved.items() if amount}
+        name = public_id(type, id) if type in PREFIX else f"{type} {id}"
+        if moved and type != "balance transaction" and name not in known and one.at and one.latest:
+            currency = next(iter(moved))
+            yield Kept(Thing.OTHER, name, None, one.at, one.latest, moved, currency)
 
 
 def transactions_of(scope: ReadScope, told: Iterable[Told]) -> dict[str, set[UUID]]:
@@ -308,6 +341,31 @@ def _payout(row: Row[Any], booked: _Booked) -> Kept:
     )
 
 
+def _refund(row: Row[Any], booked: _Booked) -> Kept:
+    return Kept(
+        thing=Thing.REFUND,
+        name=public_id("refund", row.id),
+        provider_id=row.provider_refund,
+        at=booked.at or row.created_at,
+        latest=max(booked.latest or row.updated_at, row.updated_at),
+        booked=booked.moved,
+        currency=row.currency,
+        awaited=row.status in ("RECOVERING", "SENDING", "PENDING"),
+    )
+
+
+def _dispute(row: Row[Any], booked: _Booked) -> Kept:
+    return Kept(
+        thing=Thing.DISPUTE,
+        name=public_id("dispute", row.id),
+        provider_id=row.provider_dispute,
+        at=booked.at or row.opened_at,
+        latest=max(booked.latest or row.updated_at, row.updated_at),
+        booked=booked.moved,
+        currency=row.currency,
+    )
+
+
 def _transaction(row: Row[Any], booked: _Booked) -> Kept:
     assert booked.at is not None, "it has an entry that moved the platform's money"
     assert booked.latest is not None, "and was recorded then"
@@ -327,6 +385,7 @@ _SOURCES = {
     Thing.TRANSFER: "transfer",
     Thing.REVERSAL: "transfer",
     Thing.REFUND: "refund",
+    Thing.DISPUTE: "dispute",
     Thing.PAYOUT: "payout",
 }
 

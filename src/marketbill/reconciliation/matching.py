@@ -157,13 +157,23 @@ def match(told: Sequence[Told], kept: Sequence[Kept], *, horizon: datetime, wait
         else:
             findings += _differences(one, ours, has_word)
     for ours in kept:
-        if (ours.thing, ours.name) in paired or not (ours.provider_id or _nonzero(ours.booked)):
+        if (ours.thing, ours.name) in paired or not _claims(ours):
             continue
         if ours.latest > horizon:
             undecided.add(ours.name)
-        elif ours.thing is not Thing.REVERSAL or _nonzero(ours.booked) or any(ours.facts.values()):
+        else:
             findings.append(_gone(ours))
     return Matched(tuple(findings), frozenset(undecided))
+
+
+def _claims(ours: Kept) -> bool:
+    """Whether we say that the provider has moved something. A sale is booked before the provider settles it, and a
+    refund may wait there for money: of what is awaited nothing can be missed."""
+    if ours.awaited:
+        return False
+    if ours.thing in (Thing.TRANSFER, Thing.PAYOUT) and ours.provider_id:
+        return True
+    return bool(_nonzero(ours.booked)) or (ours.thing is Thing.REVERSAL and any(ours.facts.values()))
 
 
 def _unknown(told: Told, has_word: bool) -> Finding:

@@ -6,9 +6,10 @@ the times of the drifts that are open, which close when they are found no more. 
 once is halved. The provider is asked outside any transaction, and a cursor remembers how far every platform is.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 from sqlalchemy import bindparam, select
@@ -35,10 +36,12 @@ PATIENCE = timedelta(minutes=15)
 WINDOW_MAX = timedelta(days=1)
 #: A window that is not halved any more.
 WINDOW_MIN = timedelta(seconds=1)
-#: Windows in one job: of new time, of old time, and of drifts that are open.
-FRESH_MAX, AGAIN_MAX, OPEN_MAX = 20, 4, 20
+#: Windows of new time, and of old, in one job; and of drifts that are open.
+WINDOWS_MAX, OPEN_MAX = 64, 20
+#: Movements of either side after which a job begins no other window of its kind.
+MOVEMENTS_MAX = 10_000
 #: How old what is compared again may be.
-AGAIN_DAYS = timedelta(days=60)
+AGAIN_FOR = timedelta(days=60)
 GOES_ON_AFTER = timedelta(seconds=5)
 
 _CONNECTED = select(provider_credential.c.created_at).where(provider_credential.c.platform_id == bindparam("platform"))
@@ -83,18 +86,16 @@ async def reconcile(services: Services, platform: PlatformId) -> None:
             await outbox.enqueue(scope, RECONCILE, str(platform), after=GOES_ON_AFTER)
 
 
-async def compare(services: Services, platform: PlatformId, start: datetime, end: datetime) -> int:
-    """Compares one time at once, whatever was compared before; gives how many drifts were found in it.
+async def compare(services: Services, platform: PlatformId, start: datetime, end: datetime) -> None:
+    """Compares one time at once, whatever was compared before.
 
     What is younger than `PATIENCE` is left out. Raises Unavailable, Unknown and Refused, TooDense.
     """
     async with services.db.read(platform) as scope:
         provider = await provider_of(services, scope)
         now = scope.now
-    found = 0
-    async for window in _windows(_whole(start), min(_whole(end), _whole(now - PATIENCE))):
-        found += await _compare(services, platform, provider, window, now)
-    return found
+    for window in _windows(_whole(start), min(_whole(end), _whole(now - PATIENCE))):
+        await _compare(services, platform, provider, window, now)
 
 
 async def _cycle(
@@ -102,24 +103,23 @@ async def _cycle(
 ) -> bool:
     """Gives whether there is more of the new time than one job should go through."""
     horizon = _whole(now - PATIENCE)
-    fresh = cursor.fresh_until
-    for _ in range(FRESH_MAX):
-        if fresh >= horizon:
+    fresh, count = cursor.fresh_until, 0
+    for window in islice(_windows(fresh, horizon), WINDOWS_MAX):
+        if count >= MOVEMENTS_MAX:
             break
-        window = Window(fresh, min(fresh + WINDOW_MAX, horizon))
-        await _compare(services, platform, provider, window, now)
+        count += await _compare(services, platform, provider, window, now)
         fresh = window.end
         async with services.db.write(platform) as scope:
             await cursors.came_to(scope, cursor, fresh_until=fresh)
     if fresh < horizon:
         return True
-    again = cursor.again_until
-    for _ in range(AGAIN_MAX):
-        if again >= horizon:
-            again = max(begin, _whole(now - AGAIN_DAYS))
+    # Round and round: what one cycle does not come to, the next ones do.
+    oldest, count = max(begin, _whole(now - AGAIN_FOR)), 0
+    again = cursor.again_until if oldest <= cursor.again_until < cursor.fresh_until else oldest
+    for window in islice(_windows(again, cursor.fresh_until), WINDOWS_MAX):
+        if count >= MOVEMENTS_MAX:
             break
-        window = Window(again, min(again + WINDOW_MAX, horizon))
-        await _compare(services, platform, provider, window, now)
+        count += await _compare(services, platform, provider, window, now)
         again = window.end
     async with services.db.write(platform) as scope:
         await cursors.came_to(scope, cursor, again_until=again)
@@ -136,9 +136,9 @@ async def _look_again(services: Services, platform: PlatformId, provider: Provid
 
 
 async def _compare(services: Services, platform: PlatformId, provider: Provider, window: Window, now: datetime) -> int:
-    """A window, halved until it can be read at once."""
+    """A window, halved until it can be read at once; gives how many movements of either side were in it."""
     try:
-        matched = await _examine(services, platform, provider, window, now)
+        matched, count = await _examine(services, platform, provider, window, now)
     except TooMany:
         half = _whole(window.start + (window.end - window.start) / 2)
         if half <= window.start:
@@ -146,12 +146,13 @@ async def _compare(services: Services, platform: PlatformId, provider: Provider,
         halves = (Window(window.start, half), Window(half, window.end))
         return sum([await _compare(services, platform, provider, one, now) for one in halves])
     async with services.db.write(platform) as scope:
-        return await drifts.keep(scope, matched, window.start, window.end)
+        await drifts.keep(scope, matched, window.start, window.end)
+    return count
 
 
 async def _examine(
     services: Services, platform: PlatformId, provider: Provider, window: Window, now: datetime
-) -> Matched:
+) -> tuple[Matched, int]:
     """Both sides of a window, and what of either lies outside it. The provider is read first: what it told and we
     booked meanwhile is then too young to be judged, and not missed."""
     last = window.end - WINDOW_MIN
@@ -160,6 +161,7 @@ async def _examine(
         sources = await kept.touched(scope, window.start, window.end)
         accounts = await kept.accounts_of(scope, sources, window.start, window.end)
         accounts |= await drifts.accounts_in(scope, window.start, window.end)
+        accounts |= {origin.destination for origin in origins.values() if origin.destination}
     theirs += await told.payouts_told(provider, accounts, window.start, last)
     async with services.db.read(platform) as scope:
         names = await kept.names_of(scope, theirs, origins)
@@ -169,7 +171,7 @@ async def _examine(
         heard = await kept.waiting(scope, theirs)
     theirs = [replace(one, name=names.get((one.thing, one.id))) for one in theirs]
     theirs += await _elsewhere(provider, theirs, ours)
-    return match(theirs, ours, horizon=now - PATIENCE, waiting=heard)
+    return match(theirs, ours, horizon=now - PATIENCE, waiting=heard), len(theirs) + len(ours)
 
 
 async def _elsewhere(provider: Provider, theirs: list[Told], ours: list[Kept]) -> list[Told]:
@@ -189,7 +191,7 @@ async def _elsewhere(provider: Provider, theirs: list[Told], ours: list[Kept]) -
     return [one for one in found if (one.thing, one.id) not in there]
 
 
-async def _windows(start: datetime, end: datetime) -> AsyncIterator[Window]:
+def _windows(start: datetime, end: datetime) -> Iterator[Window]:
     while start < end:
         window = Window(start, min(start + WINDOW_MAX, end))
         yield window
