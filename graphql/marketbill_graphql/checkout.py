@@ -81,6 +81,7 @@ class PaymentDeliverInput:
 
     idempotency_key: str
     id: strawberry.ID
+    seller_id: strawberry.ID | None = strawberry.field(default=None, description="One seller's part of it alone.")
 
 
 PaymentPreviewError = Annotated[AnyMutationError | SellerNotAllowed, strawberry.union("PaymentPreviewError")]
@@ -174,9 +175,13 @@ class CheckoutCommands:
 
     @declare.command(PLATFORM_WRITERS, RefusalsAsData())
     async def payment_deliver(self, info: Info, input: PaymentDeliverInput) -> PaymentDeliverPayload:
-        """Marks a payment's order as delivered, which starts the hold where the platform holds from delivery."""
+        """Marks a payment's order, or one seller's part of it, as delivered: the holds that a delivery starts begin."""
         row = await delivery.deliver(
-            info.context.services, info.context.actor, idempotency_key=input.idempotency_key, id=input.id
+            info.context.services,
+            info.context.actor,
+            idempotency_key=input.idempotency_key,
+            id=input.id,
+            seller_id=input.seller_id,
         )
         return PaymentDeliverPayload(payment=payment_of(row), errors=[])
 

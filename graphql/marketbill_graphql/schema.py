@@ -35,14 +35,17 @@ from marketbill_graphql.periods import PeriodCommands, PeriodQueries
 from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
 from marketbill_graphql.provider_intents import ProviderIntentCommands, ProviderIntentQueries
 from marketbill_graphql.refunds import RefundCommands, RefundQueries
+from marketbill_graphql.release_rules import ReleaseRulesCommands, ReleaseRulesQueries
 from marketbill_graphql.return_policies import ReturnPolicyCommands, ReturnPolicyQueries
 from marketbill_graphql.scalars import SCALARS
+from marketbill_graphql.seller_holds import SellerHoldCommands, SellerHoldQueries
 from marketbill_graphql.sellers import SellerCommands, SellerQueries
 from marketbill_graphql.statements import StatementQueries
 from marketbill_graphql.tax_rates import TaxRateCommands, TaxRateQueries
 from marketbill_graphql.tax_reports import TaxReportQueries
 from marketbill_graphql.transfers import TransferQueries
 from marketbill_graphql.trial_balance import TrialBalanceQueries
+from marketbill_graphql.whereabouts import WhereaboutsQueries
 
 _QUERIES = (
     PlatformQueries,
@@ -79,6 +82,9 @@ _QUERIES = (
     TaxReportQueries,
     DriftQueries,
     PayoutProofQueries,
+    ReleaseRulesQueries,
+    SellerHoldQueries,
+    WhereaboutsQueries,
 )
 _COMMANDS = (
     PlatformCommands,
@@ -101,6 +107,8 @@ _COMMANDS = (
     AccountTermsCommands,
     CorrectionCommands,
     DriftCommands,
+    ReleaseRulesCommands,
+    SellerHoldCommands,
 )
 
 

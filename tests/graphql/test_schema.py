@@ -197,6 +197,7 @@ def test_what_each_role_may_start() -> None:
         "providerConnect",
         "providerIntentAbandon",
         "providerIntentRetry",
+        "releaseRulesPublish",
         "taxRateAdd",
         "writeOffApprove",
         "writeOffPropose",

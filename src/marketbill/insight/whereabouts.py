@@ -191,8 +191,9 @@ _PAGE = text(
     {_ITEMS}
     select * from item
     where amount <> 0 and (cast(:currency as text) is null or currency = :currency)
-      and (cast(:why as text) is null or why = :why) and (cast(:after as uuid) is null or id < :after)
-    order by id desc limit :limit
+      and (cast(:why as text) is null or why = :why)
+      and (cast(:after as uuid) is null or (id, place, why) < (:after, cast(:place as text), cast(:reason as text)))
+    order by id desc, place desc, why desc limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(
     bindparam("seller", type_=Uuid),
@@ -223,11 +224,14 @@ async def pieces(
     limit: int,
     currency: str | None = None,
     why: Why | None = None,
-    after: UUID | None = None,
+    after: tuple[UUID, str, str] | None = None,
 ) -> Sequence[Row[Any]]:
-    """The things that a seller's heaps are made of, newest first: payments, transfers, reserves, payouts and debts."""
+    """The things that a seller's heaps are made of, newest first: payments, transfers, reserves, payouts and debts;
+    those after the one of this id, place and reason."""
+    id, place, reason = after or (None, None, None)
     values = {"platform": scope.platform, "seller": seller, "now": scope.now, "limit": limit}
-    return await scope.rows(_PAGE, {**values, "currency": currency, "why": why.value if why else None, "after": after})
+    values |= {"after": id, "place": place, "reason": reason}
+    return await scope.rows(_PAGE, {**values, "currency": currency, "why": why.value if why else None})
 
 
 def _held_against(heaps: Sequence[Heap], position: SellerPosition) -> Whereabouts:
