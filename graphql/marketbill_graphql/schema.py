@@ -10,6 +10,7 @@ from strawberry.tools import merge_types
 
 from marketbill_graphql.account_terms import AccountTermsCommands, AccountTermsQueries
 from marketbill_graphql.api_keys import ApiKey, ApiKeyCommands, ApiKeyQueries
+from marketbill_graphql.bank_files import BankFileCommands, BankFileQueries
 from marketbill_graphql.buyers import BuyerCommands, BuyerQueries, PaymentMethod
 from marketbill_graphql.checkout import CheckoutCommands, CheckoutQueries
 from marketbill_graphql.corrections import CorrectionCommands, CorrectionQueries
@@ -30,6 +31,8 @@ from marketbill_graphql.ledger import LedgerQueries
 from marketbill_graphql.nodes import NodeQueries
 from marketbill_graphql.payments import PaymentQueries
 from marketbill_graphql.payout_proofs import PayoutProofQueries
+from marketbill_graphql.payout_runs import PayoutRunQueries
+from marketbill_graphql.payout_schedules import PayoutScheduleCommands, PayoutScheduleQueries
 from marketbill_graphql.payouts import PayoutCommands, PayoutQueries
 from marketbill_graphql.periods import PeriodCommands, PeriodQueries
 from marketbill_graphql.platforms import PlatformCommands, PlatformQueries
@@ -66,6 +69,9 @@ _QUERIES = (
     DisputeAnswerQueries,
     DisputePolicyQueries,
     FraudWarningQueries,
+    PayoutScheduleQueries,
+    PayoutRunQueries,
+    BankFileQueries,
     ProviderIntentQueries,
     LedgerQueries,
     JournalQueries,
@@ -101,6 +107,8 @@ _COMMANDS = (
     DisputeAnswerCommands,
     DisputePolicyCommands,
     DocumentCommands,
+    PayoutScheduleCommands,
+    BankFileCommands,
     ProviderIntentCommands,
     PeriodCommands,
     HoldCommands,

@@ -17,6 +17,9 @@ alter table payout add column retry_of uuid;
 alter table payout add column file_id uuid;
 alter table payout add column bank_reference text;
 alter table payout add column fee bigint not null default 0 constraint payout_fee_check check (fee >= 0);
+alter table payout add column fee_tax bigint not null default 0
+  constraint payout_fee_tax_check check (fee_tax between 0 and fee);
+alter table payout add column fee_country varchar(2) not null default '';
 alter table payout alter column intent_id drop not null;
 alter table payout add constraint payout_intent_check check (intent_id is not null or rail = 'BANK') not valid;
 create unique index payout_retry_idx on payout (platform_id, retry_of) where retry_of is not null;
@@ -121,6 +124,7 @@ select marketbill_expose('payout_run', 'select (platform_id, started_at, finishe
 create table payout_run_result (
   platform_id uuid not null,
   run_id uuid not null,
+  id uuid not null,
   seller_id uuid not null,
   currency varchar(3) not null,
   rail text not null check (rail in ('PROVIDER', 'BANK')),
@@ -129,10 +133,12 @@ create table payout_run_result (
   carried bigint not null check (carried >= 0),
   payout_id uuid,
   reason text,
-  primary key (platform_id, run_id, seller_id, currency, rail),
+  primary key (platform_id, run_id, id),
+  unique (platform_id, run_id, seller_id, currency, rail),
   foreign key (platform_id, run_id) references payout_run,
   check ((outcome = 'PAID') = (payout_id is not null))
 );
+create index payout_run_result_seller_idx on payout_run_result (platform_id, seller_id, id);
 select marketbill_protect('payout_run_result', 'select, insert');
 
 create table payout_pause (

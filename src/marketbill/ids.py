@@ -54,6 +54,7 @@ PREFIX = {
     "fraud warning": "frw",
     "payout item": "pit",
     "payout schedule": "psc",
+    "payout run": "prn",
     "bank file": "bnk",
     "statement": "stm",
     "fee invoice": "inv",

@@ -172,6 +172,7 @@ def test_what_each_role_may_start() -> None:
     assert mutations[Role.BOOTSTRAP] == ["platformCreate"]
     assert mutations[Role.OPERATOR_READONLY] == []
     assert mutations[Role.SELLER] == ["disputeEvidenceAdd", "payoutCreate", "sellerOnboardingLinkCreate"]
+    assert mutations[Role.SELLER] == ["payoutCreate", "payoutRetry", "sellerOnboardingLinkCreate"]
     assert mutations[Role.BUYER] == ["paymentMethodAttach"]
     assert set(mutations[Role.OPERATOR]) - set(mutations[Role.SERVICE]) == {
         "apiKeyCreate",
@@ -228,6 +229,10 @@ def test_what_each_role_may_start() -> None:
         "debtPayments",
         "payouts",
         "refunds",
+        "payoutLines",
+        "payoutPreview",
+        "payoutRunResults",
+        "payoutScheduleOfSeller",
         "statement",
         "issuedStatements",
         "feeInvoices",

@@ -26,6 +26,7 @@ class Item(NamedTuple):
 
 async def add(scope: WriteScope, items: Sequence[Item]) -> None:
     """Keeps the items; to be called before the entries that move the same amounts are posted, with each source once."""
+    items = [item for item in items if item.amount]
     if items:
         await scope.run(
             _INSERT,

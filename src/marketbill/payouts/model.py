@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, Numeric, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, Numeric, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from marketbill.db import Currency, Instant, metadata, platform_key
@@ -191,10 +191,12 @@ payout = Table(
     Column("file_id", Uuid),
     Column("bank_reference", Text),
     Column("fee", BigInteger, nullable=False, server_default="0"),
+    Column("fee_tax", BigInteger, nullable=False, server_default="0"),
+    Column("fee_country", String(2), nullable=False, server_default=""),
 )
 """`intent_id` is None on the BANK rail, whose orders go out in files (`file_id`). `retry_of` is the payout that came
 back and whose lines this one pays again. `bank_reference` is what finds it at the receiving bank, once that is told.
-`fee` is what an instant one costs the seller, with tax."""
+`fee` is what an instant one costs the seller, with `fee_tax` in it, which is `fee_country`'s."""
 
 payout_line = Table(
     "payout_line",
@@ -249,9 +251,10 @@ payout_run_result = Table(
     metadata,
     platform_key(),
     Column("run_id", Uuid, primary_key=True),
-    Column("seller_id", Uuid, primary_key=True),
-    Column("currency", Currency, primary_key=True),
-    Column("rail", Text, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("currency", Currency, nullable=False),
+    Column("rail", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("carried", BigInteger, nullable=False),

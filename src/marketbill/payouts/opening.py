@@ -20,8 +20,8 @@ from marketbill.provider.kinds import CREATE_PAYOUT
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A payout to be: `amount` is the sum of its lines. `account` is the seller's at the provider; the BANK rail has
-    none."""
+    """A payout to be: `amount` is the sum of its lines, of what is `available`. `account` is the seller's at the provider;
+    the BANK rail has none."""
 
     seller: UUID
     currency: str
@@ -33,6 +33,9 @@ class Opening:
     run: UUID | None = None
     retry_of: UUID | None = None
     fee: int = 0
+    fee_tax: int = 0
+    fee_country: str = ""
+    available: int = 0
 
 
 async def open_payouts(scope: WriteScope, openings: Sequence[Opening]) -> list[Row[Any]]:
@@ -77,4 +80,6 @@ def _row(scope: WriteScope, id: UUID, one: Opening, intent: UUID | None) -> dict
         "run_id": one.run,
         "retry_of": one.retry_of,
         "fee": one.fee,
+        "fee_tax": one.fee_tax,
+        "fee_country": one.fee_country,
     }

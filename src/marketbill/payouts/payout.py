@@ -13,7 +13,7 @@ from marketbill.events import outbox
 from marketbill.ids import PayoutId, PlatformId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
-from marketbill.payouts import booking, lines, pauses
+from marketbill.payouts import booking, instant, lines, pauses
 from marketbill.payouts.lines import Purse
 from marketbill.payouts.model import PayoutStatus, Rail, payout
 from marketbill.platforms.credentials import provider_of
@@ -101,7 +101,7 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     if told.trace:
         values["bank_reference"] = told.trace
     if new is PayoutStatus.PAID:
-        entries.append(booking.paid(row, scope))
+        entries += [booking.paid(row, scope), *instant.recharged(row, scope.now)]
         values |= {"status": new, "paid_at": scope.now}
     elif new in RETURNED:
         reason = told.failure_code or new.lower()

@@ -1,21 +1,22 @@
 """Payouts on request: a seller, or the platform for him, asks for his money now, or for one that came back again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, select
 
 from marketbill.actor import Actor
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed, StateConflict
+from marketbill.errors import InsufficientFunds, InvalidInput, NotFound, PreviewStale, SellerNotAllowed, StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PayoutId, SellerId, parse_id, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import GuardBroken
 from marketbill.money import bounded, decimal_text, exponent
-from marketbill.payouts import booking, lines, payees, schedule
+from marketbill.payouts import booking, instant, lines, payees, schedule
+from marketbill.payouts.instant import Preview, Price
 from marketbill.payouts.lines import Purse
-from marketbill.payouts.model import Rail, payout
+from marketbill.payouts.model import PayoutMethod, Rail, payout
 from marketbill.payouts.opening import Opening, open_payouts
 from marketbill.payouts.payout import RETURNED, load
 from marketbill.platforms.keys import tenant
@@ -26,22 +27,35 @@ from marketbill.services import Services
 
 @dataclass(frozen=True, slots=True)
 class PayoutDraft:
-    """A payout as requested; without `amount` (minor units) everything that is available is paid out."""
+    """A payout as requested; without `amount` (minor units) everything that is available is paid out. `token` is that
+    of a preview, which an instant one needs."""
 
     seller_id: str
     currency: str
     amount: int | None = None
+    method: PayoutMethod = PayoutMethod.STANDARD
+    token: str | None = None
+
+
+async def preview(services: Services, actor: Actor, draft: PayoutDraft) -> Preview:
+    """What a payout would be now, with what it costs; its token makes it binding. Raises as `create` does."""
+    seller_id = check(actor, draft)
+    async with services.db.read(tenant(actor)) as scope:
+        seller = await sellers.load(scope, seller_id, path=("sellerId",))
+        return await _priced(services, scope, actor, seller, draft)
 
 
 async def create(services: Services, actor: Actor, *, idempotency_key: str, draft: PayoutDraft) -> Row[Any]:
     """Claims the money and its lines (J7) and leaves the call to the worker, or the order to the next bank file.
 
     Raises NotFound, InvalidInput (also below the minimum of the seller's schedule), SellerNotAllowed (gate PAYOUT),
-    InsufficientFunds.
+    InsufficientFunds, PreviewStale when it would not be what the token stands for.
     """
     platform = tenant(actor)
     seller_id = check(actor, draft)
     body = {"seller_id": draft.seller_id, "currency": draft.currency, "amount": draft.amount}
+    if draft.method is not PayoutMethod.STANDARD or draft.token is not None:
+        body |= {"method": draft.method, "token": draft.token}
     async with services.db.write(platform) as scope:
         claim = await idempotency.claim(
             scope, actor=actor.idempotency_scope, operation="payoutCreate", key=idempotency_key, body=body
@@ -49,7 +63,16 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, draf
         if claim.replay is not None:
             return await load(scope, PayoutId(parse_id("payout", claim.replay["id"])))
         seller = await sellers.load(scope, seller_id, path=("sellerId",), lock=True)
-        [row] = await open_payouts(scope, [await opening(scope, seller, draft)])
+        priced = await _priced(services, scope, actor, seller, draft)
+        if draft.token is None and draft.method is PayoutMethod.INSTANT:
+            raise InvalidInput(
+                "An instant payout costs a fee: preview it first, and give its token.",
+                path=("token",),
+                constraint="a token of payoutPreview",
+            )
+        if draft.token is not None and draft.token != priced.token:
+            raise PreviewStale
+        [row] = await open_payouts(scope, [priced.opening])
         await idempotency.finish(scope, claim, {"id": public_id("payout", row.id)})
         await _post(scope, row)
         return row
@@ -132,7 +155,9 @@ async def opening(scope: Scope, seller: Row[Any], draft: PayoutDraft) -> Opening
     if taken is None:
         raise _insufficient(available, draft.currency)
     await _check_minimum(scope, seller, draft.currency, amount)
-    return Opening(seller.id, draft.currency, amount, taken, account=seller.provider_account, rail=rail)
+    return Opening(
+        seller.id, draft.currency, amount, taken, account=seller.provider_account, rail=rail, available=available
+    )
 
 
 def check_gate(seller: Row[Any]) -> None:
@@ -144,6 +169,16 @@ def check_gate(seller: Row[Any]) -> None:
             gate="PAYOUT",
             path=("sellerId",),
         )
+
+
+async def _priced(services: Services, scope: Scope, actor: Actor, seller: Row[Any], draft: PayoutDraft) -> Preview:
+    wanted = replace(await opening(scope, seller, draft), method=draft.method)
+    instant.check_rail(wanted)
+    cost = Price(0, 0, "")
+    if draft.method is PayoutMethod.INSTANT:
+        cost = await instant.price(scope, seller, wanted.amount, wanted.currency)
+    wanted = replace(wanted, fee=cost.total, fee_tax=cost.tax, fee_country=cost.country)
+    return Preview(wanted, cost, instant.token(services, actor, wanted, cost))
 
 
 async def _check_minimum(scope: Scope, seller: Row[Any], currency: str, amount: int) -> None:

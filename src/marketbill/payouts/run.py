@@ -178,6 +178,7 @@ async def _pay(scope: WriteScope, run: Row[Any], ids: Sequence[UUID]) -> None:
             {
                 "platform_id": scope.platform,
                 "run_id": run.id,
+                "id": new_id(),
                 "seller_id": purse.seller,
                 "currency": purse.currency,
                 "rail": purse.rail,

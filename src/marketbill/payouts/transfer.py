@@ -18,9 +18,9 @@ from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment, payment_share
-from marketbill.payouts import items, netting, reversal_waits
+from marketbill.payouts import items, netting, payees, reversal_waits
 from marketbill.payouts.items import Item
-from marketbill.payouts.model import TransferStatus, transfer
+from marketbill.payouts.model import Rail, TransferStatus, transfer
 from marketbill.payouts.netting import Due
 from marketbill.payouts.reserve import reserves
 from marketbill.platforms.credentials import provider_of
@@ -185,7 +185,9 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
     amounts = {
         _of(share): transferable_part(rest, share.currency) for share, rest in zip(rows, kept.rests, strict=True)
     }
-    shares = [share for share in rows if amounts[_of(share)] > 0]
+    by_bank = await payees.on_bank_rail(scope, {share.seller_id for share in rows})
+    await items.add(scope, [_for_bank(share, amounts[_of(share)]) for share in rows if share.seller_id in by_bank])
+    shares = [share for share in rows if amounts[_of(share)] > 0 and share.seller_id not in by_bank]
     sources = await _sources(scope, shares, amounts)
     ids = {_of(share): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
@@ -221,6 +223,11 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
 def _due(share: Row[Any]) -> Due:
     key = f"{public_id('payment', share.payment_id)}:{public_id('seller', share.seller_id)}"
     return Due(share.seller_id, share.currency, max(share.net, 0), Source("payment", share.payment_id), key)
+
+
+def _for_bank(share: Row[Any], amount: int) -> Item:
+    """No transfer for a seller whom the platform's own bank pays: what is payable becomes a piece of his payouts."""
+    return Item(share.seller_id, share.currency, Source("payment", share.payment_id), amount, Rail.BANK)
 
 
 def _of(share: Row[Any]) -> _Share:

@@ -21,9 +21,9 @@ from marketbill.events.inbox import StoredEvent
 from marketbill.ids import PaymentId, PayoutId, PlatformId, RefundId, parse_id
 from marketbill.payments import charging, recording, settle
 from marketbill.payments.settle import ChargeFact
+from marketbill.payouts import pauses, treasury
 from marketbill.payouts import payout as payouts
 from marketbill.payouts import transfer as transfers
-from marketbill.payouts import treasury
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider.objects import BalanceTransaction, PaymentState, Payout, Refund
 from marketbill.provider.port import BadObject, Failure, Provider, Unknown
@@ -166,6 +166,10 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     accounts = {fact.account_id for fact in facts if isinstance(fact, AccountChanged) or read.came_back(fact)}
     if accounts:
         await onboarding.refresh(services, platform, accounts)
+    changed = {fact.account_id for fact in facts if isinstance(fact, AccountChanged) and fact.bank_changed}
+    if changed:
+        async with services.db.write(platform) as scope:
+            await pauses.bank_changed(scope, changed)
     # Each payout in a transaction of its own: whoever posts holds the books' lock, and may lock no row after that.
     for fact in facts:
         if isinstance(fact, PayoutChanged) and fact.payout:

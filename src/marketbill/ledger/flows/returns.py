@@ -181,7 +181,7 @@ DEBT = (
         Area.DEBT,
         "A seller must give back more than it has: what lacks becomes its debt. Booked before the refund or the lost"
         " dispute that takes it, for what is payable does not go below zero.",
-        ("refund", "dispute", "transfer", "seller"),
+        ("refund", "dispute", "transfer", "payout", "seller"),
         (Leg(chart.SELLER_RECEIVABLE, chart.SELLER_PAYABLE, "debt", ONE_OR_MORE),),
     ),
     Template(

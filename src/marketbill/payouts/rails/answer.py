@@ -1,5 +1,5 @@
-"""What a bank answers, read: of each order its fate. A payment status report (pain.002) tells whether orders were taken,
-a statement of the account (camt.053) what was debited, and what came back."""
+"""What a bank answers, read: of each order its fate. A payment status report (pain.002) tells whether orders were
+taken, a statement of the account (camt.053) what was debited, and what came back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from marketbill.errors import InvalidInput
 from marketbill.money import exponent
@@ -49,7 +49,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A file of the bank's. `account` is the IBAN that a statement is of; `others` are its entries that name no order."""
+    """A file of the bank's. `account` is the IBAN that a statement is of; `others` are entries that name no order."""
 
     kind: ResultKind
     message: str

@@ -113,7 +113,7 @@ async def order(
         return row
 
 
-async def take(services: Services, actor: Actor, *, content: bytes) -> Row[Any]:
+async def take(services: Services, actor: Actor, *, idempotency_key: str, content: bytes) -> Row[Any]:
     """Imports what the bank answered; the same file again changes nothing.
 
     Raises NoAnswer, AnswerMismatch; nothing is taken of such a file.
@@ -122,11 +122,15 @@ async def take(services: Services, actor: Actor, *, content: bytes) -> Row[Any]:
     told = answers.read(content)
     digest = hashlib.sha256(content).digest()
     async with services.db.write(platform) as scope:
+        claim = await idempotency.claim(
+            scope, actor=actor.idempotency_scope, operation="bankResultImport", key=idempotency_key, body=digest
+        )
         known = await scope.first(
             select(bank_result).where(bank_result.c.platform_id == platform, bank_result.c.sha256 == digest)
         )
         if known is not None:
             return known
+        await idempotency.finish(scope, claim, {"sha256": digest.hex()})
         await _check_account(services, scope, told)
         steps, outcome = await _match(scope, told)
         row = await scope.one(

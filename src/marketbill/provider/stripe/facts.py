@@ -56,9 +56,11 @@ class FundsAvailable:
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged:
-    """A seller's account may do more or less than before: read it from the provider."""
+    """A seller's account may do more or less than before: read it from the provider. `bank_changed`: it has a bank
+    account that it had not, or one that was put right."""
 
     account_id: str
+    bank_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +207,12 @@ def _fact(event: ProviderEvent) -> Fact | None:
         case (
             "account.updated"
             | "capability.updated"
+            | "account.external_account.created"
             | "account.external_account.updated"
             | "account.application.deauthorized"
         ):
-            return AccountChanged(_checked("account", event.account)) if event.account else None
+            changed = event.type.startswith("account.external_account.") and thing.get("status") != "errored"
+            return AccountChanged(_checked("account", event.account), changed) if event.account else None
         case name if name.startswith("payout.") and event.account:
             payout = text_or_none(part(thing, "metadata"), "marketbill_payout")
             return PayoutChanged(_checked("account", event.account), _id(thing), payout)

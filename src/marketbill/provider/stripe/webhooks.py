@@ -49,6 +49,7 @@ CONNECT_TYPES = (
     "payout.paid",
     "payout.failed",
     "payout.canceled",
+    "account.external_account.created",
     "account.external_account.updated",
     "account.application.deauthorized",
 )
