@@ -179,6 +179,8 @@ def test_what_each_role_may_start() -> None:
         "apiKeyRevoke",
         "debtPaymentRecord",
         "debtPolicyPublish",
+        "bankFileCreate",
+        "bankResultImport",
         "driftAccept",
         "feeScheduleDiscard",
         "feeScheduleDraft",

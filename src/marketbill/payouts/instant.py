@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import Row
 
 from marketbill.actor import Actor
-from marketbill.db import Scope
+from marketbill.db import Scope, WriteScope
 from marketbill.errors import InvalidInput
 from marketbill.ids import SellerId, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.money import round_half_away
-from marketbill.payouts import schedule
+from marketbill.payouts import debts, schedule
+from marketbill.payouts.debts import Owed
 from marketbill.payouts.model import PayoutMethod, Rail
 from marketbill.payouts.opening import Opening
 from marketbill.platforms import platform as platforms
@@ -94,24 +95,27 @@ def check_rail(opening: Opening) -> None:
         )
 
 
-def recharged(row: Row[Any], at: Any) -> list[JournalEntry]:
-    """The entries of the fee of an instant payout that was paid; none where it has none."""
+async def recharge(scope: WriteScope, row: Row[Any]) -> list[JournalEntry]:
+    """The seller comes to owe the fee of an instant payout that was paid; the entries are to be posted by the caller.
+    None where it has no fee."""
     if not row.fee:
         return []
     seller, currency, id = SellerId(row.seller_id), row.currency, public_id("payout", row.id)
+    source = Source("payout", row.id)
+    await debts.incur(scope, [Owed(seller, currency, None, source, row.fee)])
     payable = chart.seller_payable(seller, currency)
     fees = [Posting(payable, chart.account(chart.OWN_FEE, currency, FEE_NAME), row.fee - row.fee_tax)]
     if row.fee_tax:
         fees.append(Posting(payable, chart.output_vat(row.fee_country, currency), row.fee_tax))
-    owed = Posting(chart.account(chart.SELLER_RECEIVABLE, currency, seller), payable, row.fee)
+    owed = debts.incurred(seller, currency, row.fee)
     reason = {"seller": public_id("seller", seller), "payout": id}
     return [
         JournalEntry(
             key=f"{kind}:{id}",
             kind=kind,
-            source=Source("payout", row.id),
+            source=source,
             postings=tuple(posting for posting in postings if posting.amount),
-            effective_at=at,
+            effective_at=scope.now,
             description=f"{words} {id}",
             reason=reason,
         )

@@ -20,8 +20,8 @@ from marketbill.provider.kinds import CREATE_PAYOUT
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A payout to be: `amount` is the sum of its lines, of what is `available`. `account` is the seller's at the provider;
-    the BANK rail has none."""
+    """A payout to be: `amount` is the sum of its lines, of what is `available`. `account` is the seller's at the
+    provider; the BANK rail has none."""
 
     seller: UUID
     currency: str

@@ -101,7 +101,7 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     if told.trace:
         values["bank_reference"] = told.trace
     if new is PayoutStatus.PAID:
-        entries += [booking.paid(row, scope), *instant.recharged(row, scope.now)]
+        entries += [booking.paid(row, scope), *await instant.recharge(scope, row)]
         values |= {"status": new, "paid_at": scope.now}
     elif new in RETURNED:
         reason = told.failure_code or new.lower()
