@@ -172,7 +172,6 @@ def test_what_each_role_may_start() -> None:
     assert mutations[Role.BOOTSTRAP] == ["platformCreate"]
     assert mutations[Role.OPERATOR_READONLY] == []
     assert mutations[Role.SELLER] == ["disputeEvidenceAdd", "payoutCreate", "payoutRetry", "sellerOnboardingLinkCreate"]
-    assert mutations[Role.SELLER] == ["payoutCreate", "payoutRetry", "sellerOnboardingLinkCreate"]
     assert mutations[Role.BUYER] == ["paymentMethodAttach"]
     assert set(mutations[Role.OPERATOR]) - set(mutations[Role.SERVICE]) == {
         "apiKeyCreate",
