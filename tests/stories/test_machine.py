@@ -118,6 +118,14 @@ def test_one_marketplace_day(environment: dict[str, str], tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+def test_the_worked_journal_posting_for_posting(environment: dict[str, str], tmp_path: Path) -> None:
+    done = command(environment, "demo", "--story", "c11", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Equal to the cent: all 22 entries of the worked journal." in done.stdout
+    assert "contested and lost, is -69.04" in done.stdout
+    assert "DIFFERS" not in done.stdout
+
+
 def test_a_machine_is_used_killed_and_finds_everything_again(
     environment: dict[str, str], data: Path, tmp_path: Path, ups: list[Up]
 ) -> None:

@@ -1,12 +1,9 @@
 """One marketplace day, unattended: it sells, time passes, sellers are paid, and the books are shown and proven."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 from rich.console import Console
 
-from marketbill.config import Settings
 from marketbill.demo.api import Api
 from marketbill.demo.course import Course, DayWentWrong, moment
 from marketbill.demo.market import Market, line, open_market, worked_basket
@@ -14,7 +11,7 @@ from marketbill.demo.sandbox import SandboxControl
 from marketbill.demo.tables import fee_table, journal_table, line_table, split_table, statement_table, trial_table
 from marketbill.ids import PlatformId, parse_id
 from marketbill.reconciliation.check import Check
-from marketbill.reconciliation.verify import is_proven, verify
+from marketbill.reconciliation.verify import verify
 from marketbill.services import Services
 
 _FROM = "2000-01-01T00:00:00Z"
@@ -171,22 +168,3 @@ class Day:
         found = {share["seller"]["name"][0]: int(share["amounts"]["sellerNet"]["minor"]) for share in split["sellers"]}
         if found != WORKED_NET:
             raise DayWentWrong(f"the worked basket gives {found}, not {WORKED_NET}")
-
-
-@asynccontextmanager
-async def open_day(
-    api_url: str, sandbox_url: str, environment: Mapping[str, str], console: Console
-) -> AsyncGenerator[Day]:
-    """A day on a machine that runs; `environment` holds its settings."""
-    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
-    services = Services.create(settings, application="marketbill-demo")
-    try:
-        async with Api(api_url, environment["MARKETBILL_BOOTSTRAP_KEY"]) as api, SandboxControl(sandbox_url) as sandbox:
-            yield Day(services, api, sandbox, console)
-    finally:
-        await services.close()
-
-
-def proven(checks: list[Check]) -> bool:
-    """Whether the day's books hold."""
-    return is_proven(checks)

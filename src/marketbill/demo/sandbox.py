@@ -54,6 +54,23 @@ class SandboxControl:
         body = {"name": name, "country": country, "default_currency": currency}
         return (await self._ask("POST", "platforms", body))["secret_key"]
 
+    async def top_up(self, account: str, amount: int, currency: str) -> None:
+        """The platform with this account moves money of its bank (in the provider's smallest unit) to its balance."""
+        await self._ask("POST", f"accounts/{account}/topups", {"amount": amount, "currency": currency.lower()})
+
+    async def price_disputes(self, currency: str, *, received: int, countered: int) -> None:
+        """What a dispute costs when it is received, and when it is contested, from now on."""
+        body = {"currency": currency.lower(), "received": received, "countered": countered}
+        await self._ask("POST", "dispute_fees", body)
+
+    async def dispute(self, charge: str, amount: int) -> None:
+        """The card holder disputes an amount (in the provider's smallest unit) of a charge (`ch_…`)."""
+        await self._ask("POST", f"charges/{charge}/dispute", {"amount": amount})
+
+    async def decide(self, dispute: str, outcome: str) -> None:
+        """The bank decides a dispute (`dp_…`): won or lost."""
+        await self._ask("POST", f"disputes/{dispute}/decide", {"outcome": outcome})
+
     async def complete(self, account: str) -> None:
         """Completes a seller's onboarding."""
         await self._ask("POST", f"accounts/{account}/onboard", {"outcome": "complete"})

@@ -33,6 +33,9 @@ OBJECTS = {
     "payout of C": "payout",
 }
 
+#: What the platform itself has of all of it in the end: its fees less those given back, and its costs.
+PLATFORM_RESULT = "-69.04"
+
 _SPLIT_REASON = {"fee_schedule": "fee_0000000000000000000000000a", "fee_schedule_version": 1}
 
 

@@ -49,18 +49,24 @@ def create(call: Call) -> Doc:
     source = params.get("source")
     if source and source not in FAILING_SOURCES and source not in SOURCES:
         raise missing("source", source, param="source", status=400)
-    doc = call.store.insert(
+    return top_up(call.desk, call.account, amount=amount, currency=currency, params=params)
+
+
+def top_up(desk: Desk, account: str, *, amount: int, currency: str, params: Doc) -> Doc:
+    """Top up a platform's balance, with further parameters of the API."""
+    source, now = params.get("source"), desk.clock.now()
+    doc = desk.store.insert(
         "topup",
-        call.account,
+        account,
         {
             "id": new_id("tu_1"),
             "object": "topup",
             "amount": amount,
             "balance_transaction": None,
-            "created": call.now,
+            "created": now,
             "currency": currency,
             "description": params.get("description") or None,
-            "expected_availability_date": call.now,
+            "expected_availability_date": now,
             "failure_code": None,
             "failure_message": None,
             "initiated_by": None,
@@ -73,13 +79,13 @@ def create(call: Call) -> Doc:
             "_token": source or None,
         },
     )
-    emit(call.desk, call.account, "topup.created", doc)
+    emit(desk, account, "topup.created", doc)
     if source in FAILING_SOURCES:
-        call.desk.schedule.add(call.now + FAILURE_SECONDS, "topup_failed", doc["id"])
+        desk.schedule.add(now + FAILURE_SECONDS, "topup_failed", doc["id"])
         return doc
     transaction = balances.record(
-        call.desk,
-        call.account,
+        desk,
+        account,
         transaction_type="topup",
         amount=amount,
         currency=currency,
@@ -87,9 +93,9 @@ def create(call: Call) -> Doc:
         description=doc["description"],
     )
     doc.update(status="succeeded", balance_transaction=transaction["id"])
-    emit(call.desk, call.account, "topup.succeeded", doc)
+    emit(desk, account, "topup.succeeded", doc)
     if source == REVERSED_SOURCE:
-        call.desk.schedule.add(call.now + REVERSAL_DAYS * DAY, "topup_reversed", doc["id"])
+        desk.schedule.add(now + REVERSAL_DAYS * DAY, "topup_reversed", doc["id"])
     return doc
 
 
