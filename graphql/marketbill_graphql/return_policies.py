@@ -51,9 +51,6 @@ class ReturnPolicyRow:
     fixed_fee: FeeReturn
     provider_fee: ProviderFeeBearer
     dispute_fee: Bearer
-    rate_difference: Bearer = strawberry.field(
-        description="What the rate moved since a sale that was settled in another currency."
-    )
 
 
 @declare.output(PLATFORM_READERS)
@@ -78,7 +75,6 @@ class ReturnPolicyRowInput:
     fixed_fee: FeeReturn
     provider_fee: ProviderFeeBearer
     dispute_fee: Bearer
-    rate_difference: Bearer = Bearer.PLATFORM
 
 
 @declare.input
@@ -138,7 +134,6 @@ class ReturnPolicyCommands:
                         one.fixed_fee,
                         one.provider_fee,
                         one.dispute_fee,
-                        one.rate_difference,
                     ),
                 )
                 for one in input.rows
@@ -161,7 +156,6 @@ def _policy_of(row: Row[Any] | None) -> ReturnPolicy:
                 fixed_fee=terms.fixed_fee,
                 provider_fee=terms.provider_fee,
                 dispute_fee=terms.dispute_fee,
-                rate_difference=terms.rate_difference,
             )
             for cause, terms in ((cause, held.rows[cause]) for cause in Cause)
         ],

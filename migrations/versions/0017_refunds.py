@@ -104,7 +104,8 @@ create index refund_failed_idx on refund (platform_id, failed_at) where status =
 create index refund_arriving_idx on refund (platform_id, available_on)
   where available_on is not null and available_at is null;
 select marketbill_protect('refund', 'select, insert, update');
-select marketbill_expose('refund', 'select (platform_id, status, available_on, available_at, failed_at)');
+select marketbill_expose('refund', 'select (platform_id, id, status, available_on, available_at,
+  created_at, updated_at, failed_at)');
 
 create table refund_share (
   platform_id uuid not null,

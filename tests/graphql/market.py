@@ -21,7 +21,8 @@ from sqlalchemy import event
 from marketbill.config import Settings
 from marketbill.ids import PlatformId, parse_id
 from marketbill.payments import release, settle
-from marketbill.payouts import payout, transfer
+from marketbill.payouts import payout, reversal, transfer
+from marketbill.refunds import outcome
 from marketbill.sandbox.app import create_app as create_sandbox
 from marketbill.services import Services
 from marketbill.webhooks.handle import handle_events
@@ -169,6 +170,8 @@ class Market:
         await release.release_due(self.services, self.tenant)
         await transfer.execute_transfers(self.services, self.tenant)
         await payout.execute_payouts(self.services, self.tenant)
+        await reversal.execute_reversals(self.services, self.tenant)
+        await outcome.execute_refunds(self.services, self.tenant)
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[list[str]]:

@@ -13,12 +13,14 @@ from marketbill.payments.model import PaymentStatus
 from marketbill.payouts.model import PayoutStatus, ReversalStatus, TransferStatus
 from marketbill.provider.model import IntentStatus
 from marketbill.provider.objects import CapabilityState
+from marketbill.refunds.model import RefundStatus
 
 NAMES = {
     "payment": set(PaymentStatus),
     "transfer": set(TransferStatus),
     "reversal": set(ReversalStatus),
     "payout": set(PayoutStatus),
+    "refund": set(RefundStatus),
     "seller": set(CapabilityState),
     "request": set(IntentStatus),
     "correction": set(CorrectionStatus),

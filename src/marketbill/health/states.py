@@ -23,6 +23,9 @@ class Kind(StrEnum):
     TRANSFER_HELD = "transfer_held"
     TRANSFER_REFUSED = "transfer_refused"
     PAYOUT_UNDER_WAY = "payout_under_way"
+    REFUND_RECOVERING = "refund_recovering"
+    REFUND_UNDER_WAY = "refund_under_way"
+    REFUND_FAILED = "refund_failed"
     SELLER_UNREAD = "seller_unread"
     REQUEST_OVERDUE = "request_overdue"
     REQUEST_UNRESOLVED = "request_unresolved"
@@ -78,6 +81,7 @@ _REQUEST = (
     "w.id, w.kind as about, coalesce(w.last_error ->> 'message', w.last_error ->> 'code') as why, w.attempts,"
     " null as amount, null as currency, w.subject_id as subject, w.next_attempt_at as due"
 )
+_REFUND = "w.id, w.status as about, w.explanation as why, w.attempt as attempts, w.amount, w.currency, null as subject"
 _NO_MONEY = "null as amount, null as currency, null as subject"
 _EVENT = f"w.id, w.type as about, w.error as why, w.attempts, {_NO_MONEY}, w.next_attempt_at as due"
 _TO_SELLER = (
@@ -211,6 +215,39 @@ WAITS: dict[Kind, Wait] = {
         noun="payout",
         detail=_TO_SELLER,
         joins=_OF_SELLER,
+    ),
+    Kind.REFUND_RECOVERING: Wait(
+        words="refunds that wait for what is taken back from sellers",
+        table="refund w",
+        condition="w.status = 'RECOVERING'",
+        since="w.created_at",
+        limit=timedelta(hours=1),
+        swept_by="execute_refunds, as soon as each reversal is decided",
+        to_do=_ARE_THEY_RUNNING,
+        noun="refund",
+        detail=_REFUND,
+    ),
+    Kind.REFUND_UNDER_WAY: Wait(
+        words="refunds that the provider has not paid",
+        table="refund w",
+        condition="w.status = 'PENDING'",
+        since="w.updated_at",
+        limit=timedelta(days=2),
+        swept_by="refund.*",
+        to_do="look whether the balance at the provider is large enough, and at the refund there",
+        noun="refund",
+        detail=_REFUND,
+    ),
+    Kind.REFUND_FAILED: Wait(
+        words="refunds that the buyer's bank sent back",
+        table="refund w",
+        condition="w.status = 'FAILED'",
+        since="w.failed_at",
+        limit=timedelta(0),
+        swept_by="an operator",
+        to_do="ask the buyer, then have it sent again (refundRetry) or give him credit (refundSettle)",
+        noun="refund",
+        detail=_REFUND,
     ),
     Kind.SELLER_UNREAD: Wait(
         words="sellers under onboarding whose account was not read",
@@ -411,6 +448,13 @@ STATES: tuple[State, ...] = (
     State("payout", "FAILED", final=True),
     State("payout", "CANCELED", final=True),
     State("payout", "REFUSED", final=True),
+    State("refund", "RECOVERING", (Kind.REFUND_RECOVERING,)),
+    State("refund", "SENDING", _REQUESTS),
+    State("refund", "PENDING", (Kind.REFUND_UNDER_WAY,)),
+    State("refund", "SUCCEEDED", because="its bank may send it back for 30 days; refund.* tells, then it is final"),
+    State("refund", "FAILED", (Kind.REFUND_FAILED,)),
+    State("refund", "REFUSED", final=True),
+    State("refund", "CREDITED", final=True),
     State("seller", "UNREQUESTED", (*_REQUESTS, Kind.SELLER_UNREAD)),
     State("seller", "PENDING", (Kind.SELLER_UNREAD,)),
     State("seller", "RESTRICTED", (Kind.SELLER_UNREAD,)),

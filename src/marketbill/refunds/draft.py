@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, select, text
 
 from marketbill.crypto import Vault
 from marketbill.db import Scope
@@ -35,6 +35,17 @@ _LINES = prepared(
 _SHARES = prepared(
     select(payment_share).where(
         payment_share.c.platform_id == bindparam("platform"), payment_share.c.payment_id == bindparam("payment")
+    )
+)
+# The room of disputes stands above this one: only whether one has money of the payment, or is about to, is asked here.
+_DISPUTED = prepared(
+    text(
+        """
+        select provider_dispute from dispute
+        where platform_id = :platform and payment_id = :payment
+          and ((closed_at is null and withdrawn > reinstated) or settle_since is not null)
+        limit 1
+        """
     )
 )
 
@@ -108,6 +119,12 @@ async def plan(scope: Scope, vault: Vault, payment: Row[Any], draft: RefundDraft
     NotRefundable."""
     _check(draft)
     _check_payment(payment, draft)
+    if await scope.first(_DISPUTED, {"platform": scope.platform, "payment": payment.id}) is not None:
+        raise NotRefundable(
+            "The buyer's bank has this money under dispute: what it decides is done by itself, refund nothing beside.",
+            current_state="DISPUTED",
+            path=("paymentId",),
+        )
     wanted, holds = await _wanted(scope, payment, draft), await policy.current(scope)
     try:
         made = await arithmetic.returned(scope, payment, wanted, draft.cause, holds)

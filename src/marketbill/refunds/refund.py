@@ -29,10 +29,11 @@ from marketbill.recovery import clawback
 from marketbill.recovery.clawback import Funding
 from marketbill.refunds import arithmetic, booking, tax_return
 from marketbill.refunds import draft as drafts
-from marketbill.refunds.arithmetic import Returned
+from marketbill.refunds.arithmetic import NothingLeft, Returned
 from marketbill.refunds.booking import Taken
 from marketbill.refunds.draft import Plan, RefundDraft
 from marketbill.refunds.model import RefundStatus, refund, refund_share
+from marketbill.rules.line_return import AboveRest, QuantityAboveLine
 from marketbill.rules.return_policy import Cause
 from marketbill.services import Services
 from marketbill.text import checked_reason
@@ -67,7 +68,10 @@ async def create(services: Services, actor: Actor, *, idempotency_key: str, toke
         if claim.replay is not None:
             return await load(scope, RefundId(parse_id("refund", claim.replay["id"])))
         payment = await recording.load(scope, _payment_id(draft), path=("paymentId",), lock=True)
-        plan = await drafts.plan(scope, services.vault, payment, draft)
+        try:
+            plan = await drafts.plan(scope, services.vault, payment, draft)
+        except (AboveRest, QuantityAboveLine, NothingLeft) as gone:
+            raise PreviewStale from gone
         if token != plan.token:
             raise PreviewStale
         row = await _insert(scope, payment, draft, plan.made, actor.id)

@@ -52,15 +52,14 @@ class ProviderFeeBearer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReturnTerms:
-    """The row of one cause. `price` is the sale with its tax; `rate_difference` what the rate moved between the sale
-    and the refund of a sale that was settled in another currency."""
+    """The row of one cause. `price` is the sale with its tax. What the rate moved between the sale and the refund of a
+    sale that was settled in another currency is no part of it: the platform bears that."""
 
     price: Bearer
     percent_fee: FeeReturn
     fixed_fee: FeeReturn
     provider_fee: ProviderFeeBearer
     dispute_fee: Bearer
-    rate_difference: Bearer
 
     @property
     def fees(self) -> FeesReturned | None:
@@ -86,7 +85,6 @@ class ReturnTerms:
             "fixed_fee": self.fixed_fee.value,
             "provider_fee": self.provider_fee.value,
             "dispute_fee": self.dispute_fee.value,
-            "rate_difference": self.rate_difference.value,
         }
 
 
@@ -98,7 +96,6 @@ def terms_of(told: Mapping[str, Any]) -> ReturnTerms:
         fixed_fee=FeeReturn(told["fixed_fee"]),
         provider_fee=ProviderFeeBearer(told["provider_fee"]),
         dispute_fee=Bearer(told["dispute_fee"]),
-        rate_difference=Bearer(told["rate_difference"]),
     )
 
 
@@ -159,7 +156,7 @@ def policy_of(version: int, told: Mapping[str, Mapping[str, Any]]) -> ReturnPoli
 def _row(
     price: Bearer, percent: FeeReturn, provider_fee: ProviderFeeBearer, dispute_fee: Bearer = Bearer.PLATFORM
 ) -> ReturnTerms:
-    return ReturnTerms(price, percent, FeeReturn.KEPT, provider_fee, dispute_fee, Bearer.PLATFORM)
+    return ReturnTerms(price, percent, FeeReturn.KEPT, provider_fee, dispute_fee)
 
 
 DEFAULT = ReturnPolicy(
