@@ -6,6 +6,8 @@ revision = "0019"
 down_revision = "0018"
 
 CHANGES = """
+alter table payment add column disputed boolean not null default false;
+
 create table dispute_policy (
   platform_id uuid not null,
   version integer not null check (version > 0),

@@ -35,6 +35,14 @@ _MOVED = prepared(
         "select balance_transaction from dispute_movement where platform_id = :platform and dispute_id = :dispute"
     ).columns(dispute_movement.c.balance_transaction)
 )
+_MARK = text(
+    """
+    update payment y set disputed = exists (
+      select from dispute d where d.platform_id = y.platform_id and d.payment_id = y.id
+        and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW', 'LOST'))
+    where y.platform_id = :platform and y.id = :payment
+    """
+)
 
 
 class DisputeMismatch(Exception):
@@ -83,6 +91,7 @@ async def apply(scope: WriteScope, payment: Row[Any], told: Dispute) -> None:
         values["settle_since"] = row.settle_since or scope.now
         await outbox.enqueue(scope, EXECUTE, str(scope.platform))
     await scope.run(update(dispute).where(*_this(scope, row.id)).values(**values))
+    await scope.run(_MARK, {"platform": scope.platform, "payment": payment.id})
     await holding.follow(scope, payment, row, status)
     await _keep(scope, row, fresh, told)
     await journal.post_all(scope, [_entry(row, payment, one) for one in fresh if rules.movement_of(**_signs(one))])

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy import bindparam, select
 
-from marketbill.disputes import holding, settle
+from marketbill.disputes import fraud_refund, holding, settle
 from marketbill.disputes.answer import ACCEPTANCE, EVIDENCE
 from marketbill.disputes.apply import apply
 from marketbill.disputes.model import dispute
@@ -34,6 +34,7 @@ async def execute_disputes(services: Services, platform: PlatformId) -> None:
     for saga in (EVIDENCE, ACCEPTANCE):
         await _send(services, platform, saga)
     await settle.settle_due(services, platform)
+    await fraud_refund.act_due(services, platform)
 
 
 async def _send(services: Services, platform: PlatformId, saga: Saga[Any]) -> None:

@@ -85,6 +85,7 @@ payment = Table(
     Column("settlement_currency", Currency),
     Column("settlement_gross", BigInteger),
     Column("settlement_rate", JSONB),
+    Column("disputed", Boolean, nullable=False, server_default="false"),
 )
 """Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
 delivered (by the platform's word), and released (the last of its sellers' shares). `release_on` is when the next share
@@ -92,7 +93,8 @@ may be released: empty while none can be, because its event is awaited or a hold
 
 `gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax +
 deemed_tax + withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts that
-it funds. `ordered_at` is when the order was placed, where the platform tells another time than the payment's own."""
+it funds. `ordered_at` is when the order was placed, where the platform tells another time than the payment's own.
+`disputed` while a dispute keeps the provider from refunding the charge: it is open, or was lost."""
 
 payment_line = Table(
     "payment_line",

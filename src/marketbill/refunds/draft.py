@@ -210,6 +210,12 @@ def _check_payment(payment: Row[Any], draft: RefundDraft) -> None:
         raise NotRefundable(
             "Only a payment that succeeded can be refunded.", current_state=payment.status, path=("paymentId",)
         )
+    if payment.disputed:
+        raise NotRefundable(
+            "The buyer's bank has taken this payment back, so the provider refunds nothing of it: answer the dispute.",
+            current_state="DISPUTED",
+            path=("paymentId",),
+        )
     if payment.settled_at is None:
         raise NotRefundable(
             "The provider has not told yet how it settles this payment: try again in a moment.",
