@@ -7,9 +7,10 @@ from sqlalchemy import Row, select
 from tests.market.fixtures import WORKED_LINES, worked_sellers
 from tests.market.market import Market
 
-from marketbill.disputes import answer, evidence, preview
+from marketbill.disputes import answer, evidence, policy, preview
 from marketbill.disputes.evidence import Piece
 from marketbill.disputes.model import Answer, dispute
+from marketbill.disputes.policy import DisputePolicy
 from marketbill.disputes.preview import Results
 from marketbill.ids import PaymentId, public_id
 
@@ -115,3 +116,14 @@ async def decide(market: Market, row: Row[Any], outcome: str, **how: Any) -> Non
     await market.machine.control(f"disputes/{row.provider_dispute}/decide", {"outcome": outcome, **how})
     await market.machine.quiet()
     await market.machine.sweep()
+
+
+async def publish(market: Market, **terms: Any) -> None:
+    """Has another policy hold from now on; what is not named is as by default."""
+    await policy.publish(
+        market.machine.services,
+        market.operator,
+        idempotency_key=market.machine.key(),
+        policy=DisputePolicy(**terms),
+        note="as the story needs it",
+    )

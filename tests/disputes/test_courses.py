@@ -9,29 +9,19 @@ from tests.disputes.court import (
     disputes_of,
     now,
     paid_sale,
+    publish,
     say,
     shown,
     token,
 )
 from tests.market.market import Market
 
-from marketbill.disputes import evidence, policy
+from marketbill.disputes import answer, evidence
 from marketbill.disputes.evidence import EvidenceTooLate, FileReference, Piece
 from marketbill.disputes.model import Answer, DisputeHold, RecoverAt
-from marketbill.disputes.policy import DisputePolicy
 from marketbill.errors import InvalidInput, PreviewStale, StateConflict
 from marketbill.ids import public_id
 from marketbill.payments import holds
-
-
-async def publish(market: Market, **terms: object) -> None:
-    await policy.publish(
-        market.machine.services,
-        market.operator,
-        idempotency_key=market.machine.key(),
-        policy=DisputePolicy(**terms),  # type: ignore[arg-type]
-        note="as the story needs it",
-    )
 
 
 async def held(market: Market) -> list[str]:
@@ -193,8 +183,6 @@ async def test_evidence_after_the_deadline_and_evidence_that_is_none(market: Mar
 
 
 async def contest_without_saying(market: Market, id: str, sealed: str) -> None:
-    from marketbill.disputes import answer
-
     await answer.contest(
         market.machine.services, market.operator, idempotency_key=market.machine.key(), dispute_id=id, token=sealed
     )

@@ -2,13 +2,12 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import Row, select
-from tests.disputes.court import charge_of, disputed
+from tests.disputes.court import charge_of, disputed, publish
 from tests.market.market import Market
 
-from marketbill.disputes import policy
 from marketbill.disputes.model import OnFraudWarning, fraud_warning
-from marketbill.disputes.policy import DisputePolicy
 from marketbill.errors import InvalidInput
 from marketbill.refunds.model import refund
 
@@ -29,22 +28,12 @@ async def warning_of(market: Market, payment: Any) -> Row[Any]:
         )
 
 
-async def publish(market: Market, on: OnFraudWarning, **below: int) -> None:
-    await policy.publish(
-        market.machine.services,
-        market.operator,
-        idempotency_key=market.machine.key(),
-        policy=DisputePolicy(on_fraud_warning=on, refund_below=below),
-        note="as the story needs it",
-    )
-
-
 async def test_nothing_a_hold_or_a_refund(market: Market) -> None:
     await market.seller("A")
     noted = await market.sale(market.line("A", 5000))
     assert (await warned(market, noted)).action == "NOTHING"
 
-    await publish(market, OnFraudWarning.REFUND_BELOW, EUR=3000)
+    await publish(market, on_fraud_warning=OnFraudWarning.REFUND_BELOW, refund_below={"EUR": 3000})
     small, large = await market.sale(market.line("A", 3000)), await market.sale(market.line("A", 3001))
     assert [(await warned(market, one)).action for one in (small, large)] == ["REFUND", "HOLD"]
     await market.machine.advance(days=9)
@@ -67,10 +56,8 @@ async def test_nothing_a_hold_or_a_refund(market: Market) -> None:
 
 
 async def test_a_policy_that_refunds_says_up_to_which_amount(market: Market) -> None:
+    below: dict[str, int]
     for below in ({}, {"EUR": -1}):
-        try:
-            await publish(market, OnFraudWarning.REFUND_BELOW, **below)
-        except InvalidInput as refused:
-            assert refused.path == ("refundBelow",)
-        else:
-            raise AssertionError(below)
+        with pytest.raises(InvalidInput) as refused:
+            await publish(market, on_fraud_warning=OnFraudWarning.REFUND_BELOW, refund_below=below)
+        assert refused.value.path == ("refundBelow",)
