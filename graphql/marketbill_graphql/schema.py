@@ -29,6 +29,7 @@ from marketbill_graphql.issued_documents import DocumentCommands, DocumentQuerie
 from marketbill_graphql.journal import JournalQueries, Posting
 from marketbill_graphql.ledger import LedgerQueries
 from marketbill_graphql.nodes import NodeQueries
+from marketbill_graphql.operator_reports import OperatorReportQueries
 from marketbill_graphql.payments import PaymentQueries
 from marketbill_graphql.payout_proofs import PayoutProofQueries
 from marketbill_graphql.payout_runs import PayoutRunQueries
@@ -82,6 +83,7 @@ _QUERIES = (
     CorrectionQueries,
     StatementQueries,
     DocumentQueries,
+    OperatorReportQueries,
     ExplanationQueries,
     ExchangeRateQueries,
     TaxRateQueries,
