@@ -206,3 +206,25 @@ async def test_a_seller_without_a_share_gives_nothing_back(worked: Market) -> No
     payment = await worked.sale(worked.line("A", 5000))
     with pytest.raises(NotFound):
         await causes.forecast(worked, payment, {"B": 100})
+
+
+async def test_nothing_is_transferred_into_an_account_below_zero(worked: Market) -> None:
+    market = worked
+    payment = await worked_sale(market)
+    cause = refund()
+    await begin(market, cause, payment, {"B": 100})
+    await approve(market, cause)
+    # The provider takes back from B's account what B was paid out already: the account is 35.89 below zero.
+    transfer = next(row for row in await market.transfers(payment) if row.amount == 3589)
+    await market.stripe(f"transfers/{transfer.provider_transfer}/reversals", form={"amount": 3589})
+    sale = await market.sale(market.line("B", 3000))
+    await market.machine.advance(days=9)
+    [waiting] = await market.transfers(sale)
+    assert waiting.status == "PENDING"
+    assert "below zero" in waiting.reason
+
+    account = (await market.seller_row("B")).provider_account
+    await market.stripe("transfers", form={"amount": 3589, "currency": "eur", "destination": account})
+    await market.machine.advance(days=1)
+    [sent] = await market.transfers(sale)
+    assert (sent.status, sent.amount) == ("SENT", 3000 - 330 - 100)

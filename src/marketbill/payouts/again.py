@@ -9,6 +9,7 @@ from sqlalchemy import insert
 from marketbill.db import WriteScope
 from marketbill.events import outbox
 from marketbill.ids import new_id
+from marketbill.payouts import exposure
 from marketbill.payouts.model import TransferKind, TransferStatus, transfer
 from marketbill.payouts.transfer import draft
 from marketbill.provider import intent as intents
@@ -42,6 +43,7 @@ async def plan(scope: WriteScope, wanted: Sequence[Again]) -> None:
         return
     accounts = await sellers.by_ids(scope, {one.seller_id for _, one, _ in made})
     ready = {id for id, row in accounts.items() if row.transfers == "ACTIVE" and row.provider_account}
+    doubtful = await exposure.doubtful(scope, ready)
     opened = await intents.open_intents(
         scope,
         [
@@ -52,6 +54,7 @@ async def plan(scope: WriteScope, wanted: Sequence[Again]) -> None:
                 destination=accounts[one.seller_id].provider_account,
                 charge=one.charge,
                 payment_id=one.payment_id,
+                doubtful=one.seller_id in doubtful,
             )
             for id, one, amount in made
             if one.seller_id in ready and one.held is None

@@ -18,7 +18,7 @@ from marketbill.ids import PlatformId, SellerId, new_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment, payment_share
-from marketbill.payouts import items, netting, payees, reversal_waits
+from marketbill.payouts import exposure, items, netting, payees, reversal_waits
 from marketbill.payouts.items import Item
 from marketbill.payouts.model import Rail, TransferStatus, transfer
 from marketbill.payouts.netting import Due
@@ -148,6 +148,8 @@ _EXPLAIN = (
     )
     .values(status=bindparam("new_status"), reason=bindparam("new_reason"), updated_at=bindparam("now"))
 )
+#: In a request: the provider is asked for the seller's balance before it is sent.
+_DOUBTFUL = "doubtful"
 _WAITS = "The seller's account at the provider cannot receive transfers yet."
 
 
@@ -191,6 +193,7 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
     sources = await _sources(scope, shares, amounts)
     ids = {_of(share): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
+    doubtful = await exposure.doubtful(scope, {share.seller_id for share in ready})
     opened = await intents.open_intents(
         scope,
         [
@@ -201,6 +204,7 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
                 destination=share.provider_account,
                 charge=sources[_of(share)],
                 payment_id=share.payment_id,
+                doubtful=share.seller_id in doubtful,
             )
             for share in ready
         ],
@@ -240,6 +244,7 @@ async def _wake(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
     rows = await scope.rows(_HELD, {"platform": scope.platform})
     netted = await netting.net(scope, [_due_of_held(row) for row in rows])
     amounts = {row.id: transferable_part(rest, row.currency) for row, rest in zip(rows, netted.rests, strict=True)}
+    doubtful = await exposure.doubtful(scope, {row.seller_id for row in rows})
     lowered = [row for row in rows if amounts[row.id] < row.amount]
     if lowered:
         await scope.run(
@@ -259,6 +264,7 @@ async def _wake(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
                 destination=row.provider_account,
                 charge=row.source_charge,
                 payment_id=row.payment_id,
+                doubtful=row.seller_id in doubtful,
             )
             for row in rows
             if amounts[row.id]
@@ -298,7 +304,10 @@ async def _sources(scope: WriteScope, shares: Sequence[Row[Any]], amounts: Mappi
     return sources
 
 
-def draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID) -> IntentDraft:
+def draft(
+    id: UUID, *, amount: int, currency: str, destination: str, charge: str, payment_id: UUID, doubtful: bool
+) -> IntentDraft:
+    """`doubtful`: the seller's balance is asked for first (`exposure`)."""
     request = {
         "amount": amount,
         "currency": currency,
@@ -306,6 +315,7 @@ def draft(id: UUID, *, amount: int, currency: str, destination: str, charge: str
         "source_transaction": charge or None,
         "transfer_group": public_id("payment", payment_id),
         "description": public_id("transfer", id),
+        **({_DOUBTFUL: True} if doubtful else {}),
     }
     return IntentDraft(CREATE_TRANSFER, id, request)
 
@@ -338,13 +348,16 @@ async def _look_up(provider: Provider, intent: Intent) -> Transfer | None:
 
 
 async def _send(provider: Provider, intent: Intent) -> Transfer:
+    request = {name: value for name, value in intent.request.items() if name != _DOUBTFUL}
+    if _DOUBTFUL in intent.request:
+        await exposure.check(provider, request["destination"], request["currency"])
     return await provider.create_transfer(
         key=intent.key,
         metadata={
             "marketbill_transfer": public_id("transfer", intent.subject_id),
             INTENT_METADATA: intent.public_id,
         },
-        **intent.request,
+        **request,
     )
 
 

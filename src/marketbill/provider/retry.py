@@ -68,6 +68,8 @@ BY_CODE: dict[str, Rule] = {
     "idempotency_key_in_use": _QUICK,
     "lock_timeout": _QUICK,
     "rate_limit": _SOON,
+    # Ours: nothing is transferred into an account below zero; it recovers, or is topped up, in its own time.
+    "account_negative": Rule(Action.AGAIN, False, timedelta(hours=1), timedelta(days=1), attempts_max=180),
     # Ours, for what something on the way answered, whatever its status.
     "answer_not_understood": _SOON,
     # Our own: neither the old key nor a new one may be sent before the provider has had its time.
