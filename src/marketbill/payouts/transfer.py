@@ -188,8 +188,9 @@ async def _plan(scope: WriteScope) -> tuple[int, list[JournalEntry]]:
         _of(share): transferable_part(rest, share.currency) for share, rest in zip(rows, kept.rests, strict=True)
     }
     by_bank = await payees.on_bank_rail(scope, {share.seller_id for share in rows})
-    await items.add(scope, [_for_bank(share, amounts[_of(share)]) for share in rows if share.seller_id in by_bank])
-    shares = [share for share in rows if amounts[_of(share)] > 0 and share.seller_id not in by_bank]
+    due_now = [share for share in rows if amounts[_of(share)] > 0]
+    await items.add(scope, [_for_bank(share, amounts[_of(share)]) for share in due_now if share.seller_id in by_bank])
+    shares = [share for share in due_now if share.seller_id not in by_bank]
     sources = await _sources(scope, shares, amounts)
     ids = {_of(share): new_id() for share in shares}
     ready = [share for share in shares if share.transfers == "ACTIVE" and share.provider_account]
