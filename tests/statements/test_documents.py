@@ -8,6 +8,7 @@ from typing import Any
 import pypdf
 import pytest
 from sqlalchemy import insert, select, text
+from tests.disputes.court import contest, decide, disputed, paid_sale
 from tests.market.fixtures import WORKED_LINES, worked_sellers
 from tests.market.market import Market
 
@@ -18,12 +19,15 @@ from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source, post_all
 from marketbill.payments.model import tax_line
 from marketbill.statements import fee_invoice, issued, numbers
+from marketbill.statements import operator_reports as reports
 from marketbill.statements.fee_invoice import Month
 from marketbill.statements.invoice_run import issue_invoices
 from marketbill.statements.issued import IssueDraft
 from marketbill.statements.model import FileFormat
 from marketbill.statements.model import fee_invoice as invoice_table
+from marketbill.statements.operator_reports import Dimension
 from marketbill.statements.rendering import invoice_file, render, statement_file
+from marketbill.statements.statement import statement
 from marketbill.statements.words import Language
 
 DAY = timedelta(days=1)
@@ -249,3 +253,41 @@ def test_months() -> None:
         datetime(2024, 1, 1, tzinfo=UTC),
         2024,
     )
+
+
+async def test_the_worked_dispute_in_statements_reports_and_credit_notes(market: Market) -> None:
+    """The sale of 121.00 is disputed whole and lost: the statements, the reports and the credit notes say the same."""
+    payment = await paid_sale(market)
+    row = await disputed(market, payment)
+    async with market.machine.services.db.read(market.platform) as scope:
+        report = await reports.disputes(scope, EUR)
+    assert (report.withdrawn, report.fees, report.agrees) == (12100, 2000, True)
+    await contest(market, row)
+    await decide(market, row, "lost")
+
+    at = await now(market)
+    period: dict[str, Any] = {"start": at - 300 * DAY, "end": at + DAY, "currency": EUR}
+    async with market.machine.services.db.read(market.platform) as scope:
+        told = {name: await statement(scope, seller=seller, **period) for name, seller in market.sellers.items()}
+        report, owed = await reports.disputes(scope, EUR), await reports.debts(scope, EUR)
+        fees = {by: await reports.fees_by(scope, by, **period) for by in Dimension}
+    sums = {name: {one.section: one.amount for one in each.totals} for name, each in told.items()}
+    assert {name: each["DISPUTES"] for name, each in sums.items()} == {"A": -4394, "B": -3599, "C": -2727}
+    assert {name: each.closing.debt for name, each in told.items()} == {"A": 15, "B": 3599, "C": 2727}
+    assert all(each.agrees for each in told.values())
+    assert (report.withdrawn, report.fees, report.agrees) == (0, 4000, True)
+    assert (owed.receivable, owed.agrees) == (6341, True)
+    for one in fees.values():
+        assert (one.revenue, one.given_back, one.unexplained) == (1240, 1210, 0)
+        assert (sum(each.charged for each in one.rows), sum(each.given_back for each in one.rows)) == (1240, 1210)
+
+    for _ in range(2):
+        await to_next_month(market)
+    await issue_invoices(market.machine.services, market.platform)
+    made = await invoices(market)
+    notes = {one.seller_id: (one.net, one.tax) for one in made if one.kind == "CREDIT_NOTE"}
+    assert {name: notes[id] for name, id in market.sellers.items()} == {"A": (500, 105), "B": (400, 0), "C": (310, 65)}
+    charged = {one.seller_id: one.number for one in made if one.kind == "INVOICE"}
+    assert all(one.corrects == [charged[one.seller_id]] for one in made if one.kind == "CREDIT_NOTE")
+    books = await market.books()
+    assert books["revenue:platform-fee-refunded", EUR] == sum(net for net, _ in notes.values())
