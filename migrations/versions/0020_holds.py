@@ -30,7 +30,17 @@ create index payment_share_held_idx on payment_share (platform_id, seller_id)
   where held_at is not null and released_at is null;
 select marketbill_expose('payment_share', 'select (platform_id, payment_id, seller_id, release_on, released_at, held_at,
   transfers_planned_at)');
-grant select (id) on payment to marketbill_system;
+alter table payment_share add column held_days_max integer not null default 90;
+alter table payment add column release_by timestamptz;
+alter table payment no force row level security;
+update payment set release_by = succeeded_at + interval '90 days' where succeeded_at is not null;
+alter table payment force row level security;
+-- squawk-ignore require-concurrent-index-creation
+create index payment_release_by_idx on payment (platform_id, release_by)
+  where available_at is not null and released_at is null;
+-- squawk-ignore require-concurrent-index-creation
+create index payment_created_at_idx on payment using brin (created_at);
+grant select (id, release_by) on payment to marketbill_system;
 """
 
 HOLDS = """
@@ -84,6 +94,7 @@ create table release_rule (
   unique (platform_id, version)
 );
 select marketbill_protect('release_rule', 'select, insert');
+select marketbill_expose('release_rule', 'select (platform_id)');
 
 create table reserve (
   platform_id uuid not null,

@@ -11,9 +11,11 @@ from tests.market.machine import Machine
 from tests.market.market import Market
 
 from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed
+from marketbill.health.examination import examine
+from marketbill.health.states import Kind
 from marketbill.ids import PaymentId, public_id
 from marketbill.ledger.journal import Source
-from marketbill.payments import delivery, holds, release_rules
+from marketbill.payments import delivery, holds, release_rules, risk
 from marketbill.payments.holds import HoldKind, HoldScope
 from marketbill.payments.model import payment_share, seller_hold
 from marketbill.rules.release import HoldFrom, ReleaseRule, ReleaseTerms, ReserveRule, RiskRule, RiskSign
@@ -204,3 +206,71 @@ async def test_a_hold_has_a_reason_and_an_end_to_come(market: Market) -> None:
     with pytest.raises(InvalidInput) as refused:
         await hold(market, "A", days=-1)
     assert refused.value.path == ("until",)
+
+
+async def test_a_sign_of_risk_holds_releases_with_a_notice_and_once(machine: Machine) -> None:
+    market = await two_sellers(machine)
+    await market.sale(market.line("A", 5000))
+    await market.sale(market.line("A", 5000))
+    await market.sale(market.line("B", 5000))
+    await rules(market, ReleaseTerms(risks=(RiskRule(RiskSign.NEW_SELLER, 30, minimum=2),)))
+    for _ in range(2):
+        await risk.assess_risk(machine.services, market.platform)
+    async with machine.services.db.read(market.platform) as scope:
+        [placed] = await holds.open_holds(scope, market.sellers.values())
+    assert placed.seller_id == market.sellers["A"]
+    assert placed.reason.startswith("Your account is 0 days old; releases are held during the first 30 days.")
+    assert (placed.placed_by, placed.facts["sign"], placed.facts["sales"]) == ("marketbill", "NEW_SELLER", 2)
+    await machine.advance(days=9)
+    assert set(await released(market)) == {"B"}
+    # What a person lifted is not placed again for what he has seen.
+    await lift(market, placed.id)
+    await risk.assess_risk(machine.services, market.platform)
+    assert set(await released(market)) == {"A", "B"}
+    await market.prove()
+
+
+async def test_a_spike_is_measured_against_the_days_before(machine: Machine) -> None:
+    market = await two_sellers(machine)
+    await rules(market, ReleaseTerms(risks=(RiskRule(RiskSign.VOLUME_SPIKE, 7, 10, Decimal(3)),)))
+    # 90.00 in ninety days are 7.00 in seven: three times that are 21.00.
+    await market.sale(market.line("A", 9000))
+    await market.sale(market.line("B", 9000))
+    await machine.advance(days=20)
+    await market.sale(market.line("A", 2100))
+    await market.sale(market.line("B", 2099))
+    await risk.assess_risk(machine.services, market.platform)
+    async with machine.services.db.read(market.platform) as scope:
+        [placed] = await holds.open_holds(scope, market.sellers.values())
+    assert placed.seller_id == market.sellers["A"]
+    assert (placed.facts["gross"], placed.facts["gross_before"]) == (2100, 9000)
+    assert placed.until - placed.placed_at == timedelta(days=10)
+
+
+async def test_what_is_held_for_nearly_as_long_as_the_law_lets_it_raises_an_alarm(machine: Machine) -> None:
+    market = await two_sellers(machine)
+    await market.seller("T", country="TH", onboard=None)
+    dutch = await market.sale(market.line("A", 5000))
+    thai = await market.sale(market.line("T", 5000))
+    rows = [await market.payment(id) for id in (dutch, thai)]
+    assert [row.release_by - row.succeeded_at for row in rows] == [timedelta(days=90), timedelta(days=10)]
+    await hold(market, "A")
+
+    async def late() -> set[str | None]:
+        findings = await examine(machine.services.db)
+        return {one.id for one in findings if one.kind == Kind.PAYMENT_HELD_LONG}
+
+    await machine.advance(days=82.9)
+    assert await late() == set()
+    await machine.advance(days=0.2)
+    assert await late() == {public_id("payment", dutch)}
+
+
+async def test_a_payout_is_refused_while_payouts_are_held(market: Market) -> None:
+    await market.seller("A")
+    await market.sale(market.line("A", 5000), card="pm_card_bypassPending")
+    placed = await hold(market, "A", on=HoldScope.PAYOUT)
+    with pytest.raises(SellerNotAllowed, match=r"Papers are missing\."):
+        await market.payout("A", 1000)
+    await lift(market, placed.id)
+    assert (await market.payout("A", 1000)).amount == 1000

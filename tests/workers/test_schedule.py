@@ -179,6 +179,7 @@ def test_every_swept_job_is_declared() -> None:
         "go_on_catching_up",
         "keep_up_treasury",
         "expire_holds",
+        "assess_risk",
         "reconcile",
         "issue_invoices",
     ]

@@ -12,6 +12,7 @@ from marketbill.events import inbox, schedule
 from marketbill.idempotency import keys
 from marketbill.ids import PlatformId
 from marketbill.ledger import hold
+from marketbill.payments import risk
 from marketbill.payments.release import release_due
 from marketbill.payments.resolve import resolve_payments
 from marketbill.payments.settle import funds_available
@@ -64,6 +65,7 @@ PLATFORM_JOBS: dict[str, PlatformJob] = {
     GO_ON: go_on,
     treasury.JOB: treasury.keep_up_treasury,
     "expire_holds": expire_holds,
+    risk.JOB: risk.assess_risk,
     RECONCILE: reconcile,
     "issue_invoices": issue_invoices,
 }

@@ -20,6 +20,7 @@ from marketbill.events import outbox, schedule
 from marketbill.events.schedule import Recurring, Slot
 from marketbill.health import alarms
 from marketbill.ids import NO_PLATFORM
+from marketbill.payments import risk
 from marketbill.payments.resolve import NEWS_DUE as PAYMENT_NEWS_DUE
 from marketbill.payments.resolve import UNSETTLED_DUE
 from marketbill.payouts import treasury
@@ -140,6 +141,7 @@ _MAY_RETURN = text(
 _INVOICES_DUE = text(
     f"select p.platform_id from platform p where {INVOICES_DUE} limit :limit"  # noqa: S608 (our own words alone)
 ).columns(platform.c.platform_id)
+_RULED = text("select distinct platform_id from release_rule limit :limit").columns(platform.c.platform_id)
 _CONNECTED = text("select platform_id from provider_credential order by platform_id limit :limit").columns(
     provider_credential.c.platform_id
 )
@@ -196,6 +198,12 @@ async def owe_invoices(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(platform, "issue_invoices", (str(platform),)) for platform in platforms])
 
 
+async def assess_risk(scope: SystemScope, _: Slot) -> None:
+    """Owes the look for signs of risk, on platforms that have rules at all."""
+    ruled = (await scope.connection.scalars(_RULED, {"limit": PLATFORMS_MAX})).all()
+    await outbox.enqueue_for(scope, [(platform, risk.JOB, (str(platform),)) for platform in ruled])
+
+
 async def prune(scope: SystemScope, _: Slot) -> None:
     await outbox.enqueue_for(scope, [(NO_PLATFORM, PRUNE, ())])
 
@@ -216,6 +224,7 @@ SCHEDULE = (
     Scheduled(Recurring("reconcile", timedelta(minutes=10)), reconcile),
     Scheduled(Recurring("ask_returns", timedelta(hours=1)), ask_returns),
     Scheduled(Recurring("owe_invoices", timedelta(hours=1)), owe_invoices),
+    Scheduled(Recurring("assess_risk", timedelta(hours=6)), assess_risk),
     Scheduled(Recurring("prune", timedelta(hours=1)), prune),
     Scheduled(Recurring("refresh_rates", timedelta(hours=4)), refresh_rates),
     Scheduled(Recurring("alarms", _MINUTE), raise_alarms),

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     PAYMENT_FUNDS_LATE = "payment_funds_late"
     PAYMENT_UNDELIVERED = "payment_undelivered"
     PAYMENT_UNRELEASED = "payment_unreleased"
+    PAYMENT_HELD_LONG = "payment_held_long"
     PAYMENT_UNTRANSFERRED = "payment_untransferred"
     TRANSFER_HELD = "transfer_held"
     TRANSFER_REFUSED = "transfer_refused"
@@ -159,6 +160,20 @@ WAITS: dict[Kind, Wait] = {
         limit=timedelta(hours=1),
         swept_by="release_payments, each minute",
         to_do=_ARE_THEY_RUNNING,
+        noun="payment",
+        detail=_PAYMENT,
+        many=True,
+    ),
+    Kind.PAYMENT_HELD_LONG: Wait(
+        words="payments held for nearly as long as the law lets them be",
+        table="payment w",
+        # The bound stands alone, so that the index finds those alone whose time is nearly over.
+        condition="w.available_at is not null and w.released_at is null"
+        " and w.release_by <= cast(:now as timestamptz) + interval '7 days'",
+        since="(w.release_by - interval '7 days')",
+        limit=timedelta(0),
+        swept_by="a person: whoever placed the hold, or knows of the delivery",
+        to_do="release it (paymentDeliver, paymentApprove, sellerHoldLift) or refund the buyer before its time is over",
         noun="payment",
         detail=_PAYMENT,
         many=True,
@@ -427,6 +442,7 @@ STATES: tuple[State, ...] = (
             Kind.PAYMENT_FUNDS_LATE,
             Kind.PAYMENT_UNDELIVERED,
             Kind.PAYMENT_UNRELEASED,
+            Kind.PAYMENT_HELD_LONG,
             Kind.PAYMENT_UNTRANSFERRED,
         ),
     ),

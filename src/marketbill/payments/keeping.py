@@ -42,12 +42,13 @@ _KEEP = prepared(
         ), shares as (
           insert into payment_share (platform_id, payment_id, seller_id, gross, tax, fee, fee_tax, seller_net,
                                      fee_tax_rule, promo, deemed_tax, withheld, processor_fee, received, passed_on,
-                                     legs, hold_from, hold_days, release_rule_id)
+                                     legs, hold_from, hold_days, release_rule_id, held_days_max)
           select :platform, :payment, share.*
           from jsonb_to_recordset(:shares) as share
             (seller_id uuid, gross bigint, tax bigint, fee bigint, fee_tax bigint, seller_net bigint,
              fee_tax_rule text, promo bigint, deemed_tax bigint, withheld bigint, processor_fee bigint,
-             received bigint, passed_on bigint, legs jsonb, hold_from text, hold_days integer, release_rule_id uuid)
+             received bigint, passed_on bigint, legs jsonb, hold_from text, hold_days integer, release_rule_id uuid,
+             held_days_max integer)
         )
         select * from kept
         """
@@ -143,6 +144,7 @@ def _shares(order: PlannedOrder, trace: Mapping[str, Any]) -> list[dict[str, Any
             **{name: share[name] for name in _SHARE_AMOUNTS},
             "hold_from": order.holds[share["seller_id"]].start,
             "hold_days": order.holds[share["seller_id"]].days,
+            "held_days_max": order.legal_days[share["seller_id"]],
             "release_rule_id": str(order.terms.release_rule_id) if order.terms.release_rule_id else None,
         }
         for share in trace["sellers"]

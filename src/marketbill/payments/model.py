@@ -86,10 +86,12 @@ payment = Table(
     Column("settlement_gross", BigInteger),
     Column("settlement_rate", JSONB),
     Column("disputed", Boolean, nullable=False, server_default="false"),
+    Column("release_by", Instant),
 )
 """Milestones: succeeded (charged), booked (in the journal), settled (provider's fee known), available (there),
 delivered (by the platform's word), and released (the last of its sellers' shares). `release_on` is when the next share
-may be released: empty while none can be, because its event is awaited or a hold keeps it.
+may be released: empty while none can be, because its event is awaited or a hold keeps it. By `release_by` all must be
+released: the law lets nobody hold a seller's money for longer.
 
 `gross` is what the buyer is charged: gross + promo = seller_net + fee + fee_tax + buyer_fee + buyer_fee_tax +
 deemed_tax + withheld + processor_fee, where `fee` is the sellers' and `promo` what the platform adds for discounts that
@@ -160,6 +162,7 @@ payment_share = Table(
     Column("released", BigInteger),
     Column("held_at", Instant),
     Column("release_rule_id", Uuid),
+    Column("held_days_max", Integer, nullable=False, server_default="90"),
 )
 """What one seller has in a payment: gross + received = seller_net + fee + fee_tax + deemed_tax + withheld +
 processor_fee + passed_on. `received` came from other sellers' lines and `passed_on` went to others; `promo` is the part
@@ -167,8 +170,9 @@ of `gross` that the platform pays. `legs` tells where each amount is booked (`ru
 net in the payment's settlement currency, where that is another one. `returned` is what of the net the seller has given
 back by refunds and lost disputes, in the settlement currency: the rest is his.
 
-It is released `hold_days` after the event `hold_from`, on `release_on`, which is empty until the event has come.
-`held_at` is since when a hold keeps what would be released otherwise, `released` the amount that was."""
+It is released `hold_days` after the event `hold_from`, on `release_on`, which is empty until the event has come. The
+law of the seller's country lets it be held for `held_days_max` days. `held_at` is since when a hold keeps what would be
+released otherwise, `released` the amount that was."""
 
 seller_hold = Table(
     "seller_hold",

@@ -29,7 +29,7 @@ from marketbill.rules.fees.schedule import Schedule
 from marketbill.rules.fees.terms import FeeTerms
 from marketbill.rules.fx import NO_RATES, Rates
 from marketbill.rules.plan import SplitPlan
-from marketbill.rules.release import Hold, HoldFrom
+from marketbill.rules.release import Hold, HoldFrom, hold_days_legal
 from marketbill.rules.split import split
 from marketbill.rules.tax.parties import BuyerTax
 from marketbill.rules.tax.terms import TaxTerms
@@ -43,14 +43,15 @@ _BOUND_CURRENCIES = frozenset({"AUD", "EUR", "GBP", "NOK", "NZD"})
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """An order with its split, the terms it was computed with, and the hold of each seller's share by his public id;
-    `terms.secret_key` is the sealed provider key."""
+    """An order with its split, the terms it was computed with, and by each seller's public id the hold of his share
+    and for how many days the law lets it be held; `terms.secret_key` is the sealed provider key."""
 
     order: Order
     plan: SplitPlan
     seller_ids: tuple[UUID, ...]
     terms: Row[Any]
     holds: Mapping[str, Hold]
+    legal_days: Mapping[str, int]
 
 
 # The fee schedule in force, the platform and its provider key in one statement: this is the hot path.
@@ -128,7 +129,9 @@ async def plan_order(
     by_name |= await _recipients(scope, plan, by_name)
     _check_chargeable(plan)
     booking.check(plan)
-    return PlannedOrder(order, plan, tuple(ids), terms, await _holds(scope, order, terms, by_name))
+    held = await _holds(scope, order, terms, by_name)
+    legal_days = {name: hold_days_legal(row.country) for name, row in by_name.items()}
+    return PlannedOrder(order, plan, tuple(ids), terms, held, legal_days)
 
 
 async def _tables(scope: Scope, order: Order, *, registered: bool) -> dict[str, Any]:

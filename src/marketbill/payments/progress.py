@@ -27,7 +27,8 @@ _SHARES = prepared(
 )
 _RECORDED = (
     "status", "provider_payment", "provider_charge", "provider_balance_transaction", "provider_fee", "next_action",
-    "decline", "available_on", "release_on", "succeeded_at", "booked_at", "settled_at", "available_at", "released_at",
+    "decline", "available_on", "release_on", "release_by", "succeeded_at", "booked_at", "settled_at", "available_at",
+    "released_at",
     "settlement_currency", "settlement_gross", "settlement_rate", "processor_fee", "seller_net",
 )  # fmt: skip
 _RECORD = (

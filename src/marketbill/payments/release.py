@@ -17,6 +17,7 @@ from marketbill.payments import booking, holds, progress
 from marketbill.payments.model import payment
 from marketbill.payments.progress import Progress
 from marketbill.prepared import prepared
+from marketbill.rules.release import HOLD_DAYS_LEGAL_ELSEWHERE
 from marketbill.services import Services
 
 #: Payments released in one transaction.
@@ -80,6 +81,8 @@ def begin_holds(step: Progress) -> None:
             succeeded_at=values["succeeded_at"],
             delivered_at=values["delivered_at"],
         )
+    longest = min((share.held_days_max for share in step.shares), default=HOLD_DAYS_LEGAL_ELSEWHERE)
+    values["release_by"] = values["succeeded_at"] + timedelta(days=longest)
     step.schedule()
 
 

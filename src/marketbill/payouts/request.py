@@ -13,6 +13,7 @@ from marketbill.ids import PayoutId, SellerId, parse_id, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import GuardBroken
 from marketbill.money import bounded, decimal_text, exponent
+from marketbill.payments import holds
 from marketbill.payouts import booking, instant, lines, payees, schedule
 from marketbill.payouts.instant import Preview, Price
 from marketbill.payouts.lines import Purse
@@ -105,6 +106,7 @@ async def retry(services: Services, actor: Actor, *, idempotency_key: str, id: s
                 path=("id",),
             )
         rail = Rail(old.rail)
+        await holds.gate_to_pay_out(scope, seller.id, path=("id",))
         if rail is Rail.PROVIDER:
             check_gate(seller)
         await payees.check(scope, seller, rail)
@@ -137,6 +139,7 @@ async def opening(scope: Scope, seller: Row[Any], draft: PayoutDraft) -> Opening
     rail = await payees.rail(scope, seller.id)
     if rail is Rail.BANK and Purse(seller.id, draft.currency, rail) not in purses:
         rail = Rail.PROVIDER
+    await holds.gate_to_pay_out(scope, seller.id, path=("sellerId",))
     if rail is Rail.PROVIDER:
         check_gate(seller)
     await payees.check(scope, seller, rail)

@@ -5,7 +5,7 @@ It is kept when the share is planned as a transfer, after debts were paid.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -49,6 +49,8 @@ class Share(Protocol):
     def currency(self) -> str: ...
     @property
     def release_rule_id(self) -> UUID | None: ...
+    @property
+    def release_by(self) -> datetime | None: ...
 
 
 class Keeping(NamedTuple):
@@ -128,9 +130,14 @@ def _row(scope: WriteScope, share: Any, rule: ReserveRule, amount: int) -> dict[
         "amount": amount,
         "percent": rule.percent,
         "release_rule_id": share.release_rule_id,
-        "release_on": scope.now + timedelta(days=rule.days),
+        "release_on": _end(scope.now + timedelta(days=rule.days), share.release_by),
         "created_at": scope.now,
     }
+
+
+def _end(wanted: datetime, by_law: datetime | None) -> datetime:
+    """The time of a sale's hold counts too for how long the law lets money be kept."""
+    return wanted if by_law is None else min(wanted, by_law)
 
 
 def _kept(scope: WriteScope, row: Mapping[str, Any]) -> JournalEntry:

@@ -15,6 +15,7 @@ from marketbill.events import outbox
 from marketbill.ids import PlatformId, new_id, public_id
 from marketbill.ledger import journal
 from marketbill.money import decimal_text
+from marketbill.payments import holds
 from marketbill.payouts import booking, lines, pauses, payees, schedule, terms
 from marketbill.payouts.lines import Line, Open, Purse
 from marketbill.payouts.model import Rail, RunOutcome, payout_run, payout_run_result, payout_schedule
@@ -160,6 +161,7 @@ async def _pay(scope: WriteScope, run: Row[Any], ids: Sequence[UUID]) -> None:
     by_id = {row.id: row for row in found}
     paused = await pauses.of(scope, ids)
     known = await payees.of(scope, ids)
+    held = await holds.without_payouts(scope, ids)
     wanted = terms.read(run.terms)
     results: list[dict[str, Any]] = []
     openings: list[Opening] = []
@@ -169,7 +171,7 @@ async def _pay(scope: WriteScope, run: Row[Any], ids: Sequence[UUID]) -> None:
             continue  # more was taken back than came: it is set off against what comes
         who = by_id[purse.seller]
         outcome, reason, opening = _decide(
-            run, wanted, purse, items, who, paused.get(purse.seller), purse.seller in known
+            run, wanted, purse, items, who, paused.get(purse.seller), purse.seller in known, held.get(purse.seller)
         )
         paid = opening.amount if opening else 0
         if opening:
@@ -206,6 +208,7 @@ def _decide(
     who: Row[Any],
     pause: Row[Any] | None,
     has_payee: bool,
+    hold: Row[Any] | None,
 ) -> tuple[RunOutcome, str | None, Opening | None]:
     have, currency = lines.total(items), purse.currency
     least, words = wanted.minimum.get(currency, 0), "the minimum"
@@ -218,6 +221,8 @@ def _decide(
     if have < least or amount == 0:
         shown = decimal_text(least, currency) if have < least else decimal_text(1, currency)
         return RunOutcome.CARRIED, f"Below {words} of {shown} {currency}; it waits for the next date.", None
+    if hold is not None:
+        return RunOutcome.BLOCKED, f"Payouts are held: {hold.reason}", None
     if pause is not None:
         sent_back = public_id("payout", pause.payout_id)
         return RunOutcome.BLOCKED, f"The bank sent {sent_back} back ({pause.reason}): another account is needed.", None

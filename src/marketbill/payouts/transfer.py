@@ -58,6 +58,7 @@ _RELEASED = prepared(
         func.coalesce(payment.c.settlement_currency, payment.c.currency).label("currency"),
         func.coalesce(payment.c.settlement_gross, payment.c.gross).label("charged"),
         payment.c.provider_charge,
+        payment.c.release_by,
     )
     .join(
         payment,
