@@ -63,11 +63,13 @@ class AccountPayout:
 
 @dataclass(frozen=True, slots=True)
 class AccountMovement:
-    """A balance transaction of a connected account. `transfer_id` is the transfer of ours that it came with."""
+    """A balance transaction of a connected account. `transfer_id` is the transfer that it came with, `reversal_id` the
+    reversal that took it back."""
 
     transaction: BalanceTransaction
     created: datetime
     transfer_id: str | None
+    reversal_id: str | None
 
 
 class TellsMovements(Protocol):

@@ -142,8 +142,12 @@ _STRANGERS = text(
       union all
       select from transfer t where t.platform_id = :platform and e.source_type = 'transfer' and t.id = e.source_id
       union all
-      select from payout o where o.platform_id = :platform and e.source_type = 'payout' and o.id = e.source_id)
-      and e.source_type in ('payment', 'transfer', 'payout')
+      select from payout o where o.platform_id = :platform and e.source_type = 'payout' and o.id = e.source_id
+      union all
+      select from refund r where r.platform_id = :platform and e.source_type = 'refund' and r.id = e.source_id
+      union all
+      select from dispute d where d.platform_id = :platform and e.source_type = 'dispute' and d.id = e.source_id)
+      and e.source_type in ('payment', 'transfer', 'payout', 'refund', 'dispute')
     limit :limit
     """
 )

@@ -5,7 +5,7 @@ provider's id, or by the name that we gave it. What differs is a drift, of one o
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
@@ -137,6 +137,7 @@ def match(told: Sequence[Told], kept: Sequence[Kept], *, horizon: datetime, wait
     """
     by_id = {(one.thing, one.provider_id): one for one in kept if one.provider_id}
     by_name = {(one.thing, one.name): one for one in kept}
+    told = _with_what_came_back(told, by_name)
     ids = {(one.thing, one.id) for one in told}
     findings: list[Finding] = []
     undecided: set[str] = set()
@@ -164,6 +165,21 @@ def match(told: Sequence[Told], kept: Sequence[Kept], *, horizon: datetime, wait
         else:
             findings.append(_gone(ours))
     return Matched(tuple(findings), frozenset(undecided))
+
+
+def _with_what_came_back(told: Sequence[Told], by_name: Mapping[tuple[Thing, str], Kept]) -> list[Told]:
+    """A refund that the buyer's bank sent back may be made again: then several of the provider's are one of ours, and
+    what the rates made between them is booked with it."""
+    before: dict[tuple[Thing, str], tuple[int, ...]] = {}
+    left: list[Told] = []
+    for one in told:
+        ours = by_name.get((one.thing, one.name or ""))
+        came_back = one.thing is Thing.REFUND and len(one.steps) > 1
+        if came_back and ours is not None and ours.provider_id != one.id:
+            before[ours.thing, ours.name] = before.get((ours.thing, ours.name), ()) + one.steps
+        else:
+            left.append(one)
+    return [replace(one, steps=before.get((one.thing, one.name or ""), ()) + one.steps) for one in left]
 
 
 def _claims(ours: Kept) -> bool:

@@ -34,12 +34,11 @@ _LINES = text(
     select l.item_id, l.amount, i.amount as whole, i.source_type, i.source_id, i.created_at,
       t.payment_id, t.kind, t.provider_transfer, t.sent_at, t.created_at as planned_at,
       r.transfer_id, r.cause_type, r.cause_id, r.payment_id as reversed_payment, r.provider_reversal,
-      rt.provider_transfer as reversed_transfer, coalesce(r.done_at, t.sent_at) as moved_at
+      coalesce(r.done_at, t.sent_at) as moved_at
     from payout_line l
     join payout_item i on i.platform_id = :platform and i.id = l.item_id
     left join transfer t on i.source_type = 'transfer' and t.platform_id = :platform and t.id = i.source_id
     left join reversal r on i.source_type = 'reversal' and r.platform_id = :platform and r.id = i.source_id
-    left join transfer rt on rt.platform_id = :platform and rt.id = r.transfer_id
     where l.platform_id = :platform and l.payout_id = :payout and l.replaced_at is null
     order by i.created_at, l.item_id
     """
@@ -153,17 +152,14 @@ async def _compared(provider: Provider, account: str, row: Row[Any], lines: Sequ
     """The proof with what the provider says of the payout and of each of its transfers."""
     told = await provider.retrieve_account_payout(account, row.provider_payout)
     instants = [line.moved_at for line in lines if line.moved_at is not None]
-    moved: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    moved: dict[str, tuple[str, int]] = {}
     if instants:
         start, end = min(instants) - _SLACK, max(instants) + _SLACK
         found = await provider.list_account_movements(
             account, created_from=start, created_until=end, limit=MOVEMENTS_MAX
         )
         for one in found:
-            if one.transfer_id is not None:
-                moved[one.transfer_id].append((one.transaction.id, one.transaction.net))
-    by_item = {line.item_id: line for line in lines}
-    compared = [_with_movement(one, by_item[item], moved) for item, one in zip(by_item, proof.lines, strict=True)]
+            moved[one.reversal_id or one.transfer_id or ""] = (one.transaction.id, one.transaction.net)
     return replace(
         proof,
         told=None if told is None else told.amount,
@@ -172,17 +168,12 @@ async def _compared(provider: Provider, account: str, row: Row[Any], lines: Sequ
         if told is None
         else replace(proof.bank, reference=told.bank_reference or proof.bank.reference, arrival_on=told.arrival_date),
         asked_provider=True,
-        lines=tuple(compared),
+        lines=tuple(_with_movement(line, moved) for line in proof.lines),
     )
 
 
-def _with_movement(line: ProofLine, row: Row[Any], moved: Mapping[str, list[tuple[str, int]]]) -> ProofLine:
-    """A transfer came in once; of several reversals of one transfer, one of the same amount."""
-    transfer = row.provider_transfer or row.reversed_transfer or ""
-    candidates = [(id, net) for id, net in moved.get(transfer, []) if (net > 0) == (line.whole > 0)]
-    if not candidates:
-        return line
-    id, net = next((one for one in candidates if one[1] == line.whole), candidates[0])
+def _with_movement(line: ProofLine, moved: Mapping[str, tuple[str, int]]) -> ProofLine:
+    id, net = moved.get(line.provider_id or "-", (None, None))
     return replace(line, transaction=id, moved=net)
 
 

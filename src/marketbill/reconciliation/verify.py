@@ -17,6 +17,7 @@ from marketbill.reconciliation.ledger import (
 )
 from marketbill.reconciliation.provider import BalanceReader, prove_provider
 from marketbill.reconciliation.recovery import prove_recovery
+from marketbill.reconciliation.returns import prove_lines, prove_refunds
 from marketbill.reconciliation.tax import prove_taxes
 from marketbill.reconciliation.waiting import find_waiting
 from marketbill.services import Services
@@ -29,6 +30,8 @@ _PARTS = (
     ("payments", prove_payments),
     ("transfers", prove_transfers),
     ("payouts", prove_payouts),
+    ("lines of payouts", prove_lines),
+    ("refunds", prove_refunds),
     ("debts and reversals", prove_recovery),
     ("fees", prove_fees),
     ("taxes", prove_taxes),

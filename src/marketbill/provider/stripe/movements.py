@@ -143,5 +143,8 @@ def _account_movement(data: Json) -> AccountMovement:
     source: Any = data.get("source")
     thing: Json = source if isinstance(source, Mapping) else {}
     return AccountMovement(
-        reading.balance_transaction(data), instant(data, "created"), id_or_none(thing, "source_transfer")
+        reading.balance_transaction(data),
+        instant(data, "created"),
+        transfer_id=id_or_none(thing, "source_transfer"),
+        reversal_id=id_or_none(thing, "source_transfer_reversal"),
     )
