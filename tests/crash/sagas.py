@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from tests.crash.town import Town
 
 from marketbill.ids import SellerId, public_id
+from marketbill.refunds import refund as refunds
+from marketbill.refunds.draft import LineDraft, RefundDraft
+from marketbill.refunds.model import RefundKind
+from marketbill.rules.return_policy import Cause
 
 FUNDS_DAYS = 8
 HOLD_OVER_DAYS = 3
@@ -72,6 +76,39 @@ async def _payout(town: Town) -> None:
     assert await _count(town, "select count(*) from payout where status = 'PAID'") == 1
     account = await town.database.fetchval("select provider_account from seller where name = 'A'")
     assert len((await town.market.stripe("payouts?limit=100", account=account))["data"]) == 1
+
+
+async def _refund(town: Town) -> None:
+    """A part of a line is refunded: its seller's part comes back from his account, and the buyer has his money."""
+    services, operator = town.market.machine.services, town.market.operator
+    paid = await town.database.fetchval("select id from payment where reference = 'order-1'")
+    line = await town.database.fetchval("select id from payment_line where payment_id = $1 and ordinal = 0", paid)
+    payment_id, line_id = public_id("payment", paid), public_id("payment line", line)
+    asked = RefundDraft(
+        payment_id,
+        RefundKind.LINES,
+        Cause.SELLER_FAULT,
+        "it came broken",
+        lines=(LineDraft(line_id, amount=2000),),
+    )
+    shown = await refunds.preview(services, operator, asked)
+    await town.do(
+        "refundCreate",
+        "refund { id }",
+        key="refund-1",
+        token=shown.token,
+        refund={
+            "paymentId": payment_id,
+            "kind": "LINES",
+            "cause": "SELLER_FAULT",
+            "reason": "it came broken",
+            "lines": [{"lineId": line_id, "amount": "2000"}],
+        },
+    )
+    await town.rest()
+    assert await _count(town, "select count(*) from refund where status = 'SUCCEEDED'") == 1
+    assert await _count(town, "select count(*) from reversal where status = 'DONE'") == 1
+    assert [one["amount"] for one in (await town.market.stripe("refunds?limit=100"))["data"]] == [2000]
 
 
 async def _refused(town: Town) -> None:
@@ -182,6 +219,7 @@ SAGAS = {
         Saga("account", None, _sellers),
         Saga("sale", "account", _sale),
         Saga("payout", "sale", _payout),
+        Saga("refund", "sale", _refund),
         Saga("buyer", "account", _buyer),
         Saga("refused", "account", _refused, leaves=("GAVE_UP",)),
         Saga("retry", "refused", _retry),

@@ -14,7 +14,8 @@ from marketbill.db import Scope
 from marketbill.ids import public_id
 from marketbill.ledger import accounts
 from marketbill.payments.model import payment
-from marketbill.payouts.model import payout, transfer
+from marketbill.payouts.model import payout, reversal, transfer
+from marketbill.refunds.model import refund
 from marketbill.sellers.model import seller
 
 _JOURNAL = text(
@@ -45,7 +46,7 @@ async def fingerprint(scope: Scope) -> Fingerprint:
     """Of the scope's platform: entries with their postings, balances, and where each object stands.
 
     A payment goes by its reference, a seller by his name, a transfer by both, a payout by seller, money and its turn
-    among equal ones.
+    among equal ones; a refund and a reversal by their amount and what they are of.
     """
     sellers = await _rows(scope, seller)
     payments = await _rows(scope, payment)
@@ -60,9 +61,15 @@ async def fingerprint(scope: Scope) -> Fingerprint:
         turns[name] = turns.get(name, 0) + 1
         names[row["id"]] = f"{name} ({turns[name]})"
     assert len(set(names.values())) == len(names), "a story gives its sales and sellers names of their own"
+    refunds, reversals = await _rows(scope, refund), await _rows(scope, reversal)
+    for row in refunds:
+        names[row["id"]] = f"refund of {row['amount']} of {names[row['payment_id']]}"
+    for row in reversals:
+        names[row["id"]] = f"reversal of {row['amount']} of {names[row['transfer_id']]}"
+    moved = (("transfer", transfers), ("payout", payouts), ("refund", refunds), ("reversal", reversals))
     public = {
         public_id(kind, row["id"]): names[row["id"]]
-        for kind, rows in (("seller", sellers), ("payment", payments), ("transfer", transfers), ("payout", payouts))
+        for kind, rows in (("seller", sellers), ("payment", payments), *moved)
         for row in rows
     }
     lines = [
@@ -75,7 +82,7 @@ async def fingerprint(scope: Scope) -> Fingerprint:
         if account.balance
     ]
     lines += [["seller", names[row["id"]], row["transfers"], row["payouts_enabled"]] for row in sellers]
-    for kind, rows in (("payment", payments), ("transfer", transfers), ("payout", payouts)):
+    for kind, rows in (("payment", payments), *moved):
         lines += [[kind, names[row["id"]], row["status"]] for row in rows]
     return Fingerprint(tuple(sorted(orjson.dumps(line).decode() for line in lines)))
 

@@ -261,7 +261,7 @@ def _paid(row: Row[Any], scope: WriteScope, transaction: BalanceTransaction, val
         *_fee(transaction, source),
     ]
     reason = {"provider_refund": values["provider_refund"], "balance_transaction": transaction.id}
-    return refunds.entry(row, scope, "refund-paid", "Refund paid", postings, of=transaction.id, reason=reason)
+    return refunds.entry(row, scope, "refund-paid", "Refund paid", postings, of=str(row.attempt), reason=reason)
 
 
 def _fee(transaction: BalanceTransaction, source: chart.AccountRef) -> list[Posting]:
@@ -276,13 +276,13 @@ def _came_back(row: Row[Any], scope: WriteScope, transaction: BalanceTransaction
     available = chart.psp_available(row.settlement_currency)
     postings = booking.fx_return(refunds.owed(row), available, expected=row.settlement_amount, real=transaction.amount)
     reason = {"balance_transaction": transaction.id}
-    return refunds.entry(row, scope, "refund-failed", "Refund came back", postings, of=transaction.id, reason=reason)
+    return refunds.entry(row, scope, "refund-failed", "Refund came back", postings, of=str(row.attempt), reason=reason)
 
 
 def _arrived(row: Row[Any], scope: WriteScope) -> JournalEntry:
     currency = row.settlement_currency
     posting = Posting(chart.psp_pending(currency), chart.psp_available(currency), row.paid_amount)
-    return refunds.entry(row, scope, "refund-available", "Refund available", [posting], of=row.paid_transaction)
+    return refunds.entry(row, scope, "refund-available", "Refund available", [posting], of=str(row.attempt))
 
 
 def _match_currency(row: Row[Any], transaction: BalanceTransaction) -> None:

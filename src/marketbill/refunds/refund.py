@@ -155,7 +155,7 @@ def entry(
     of: str | None = None,
     reason: dict[str, Any] | None = None,
 ) -> JournalEntry:
-    """An entry of a refund; `of` is what of the provider's it tells, where there may be several."""
+    """An entry of a refund; `of` is which one it is, where there may be several."""
     id = public_id("refund", row.id)
     return JournalEntry(
         key=f"{kind}:{id}" + (f":{of}" if of else ""),
