@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 from tests.market.fixtures import WORKED_LINES
 from tests.market.market import Market
 from tests.recovery import causes
@@ -11,6 +12,9 @@ from tests.recovery.causes import approve, begin, debts, forecast, funded, refun
 from marketbill.errors import NotFound
 from marketbill.ids import PaymentId
 from marketbill.ledger.journal import Source
+from marketbill.payouts import payees
+from marketbill.payouts.model import Rail, payout_item
+from marketbill.payouts.payees import BankAccount
 
 #: What is left to A of 50.00.
 NET = 4359
@@ -228,3 +232,32 @@ async def test_nothing_is_transferred_into_an_account_below_zero(worked: Market)
     await market.machine.advance(days=1)
     [sent] = await market.transfers(sale)
     assert (sent.status, sent.amount) == ("SENT", 3000 - 330 - 100)
+
+
+async def test_a_seller_paid_by_the_bank_is_given_back_a_piece_of_his_payouts(market: Market) -> None:
+    await market.seller("B", onboard=None)
+    await payees.put(
+        market.machine.services,
+        market.operator,
+        idempotency_key=market.machine.key(),
+        seller_id=market.seller_id("B"),
+        rail=Rail.BANK,
+        account=BankAccount("B", "FR1420041010050500013M02606"),
+    )
+    payment = await market.sale(market.line("B", 3000))
+    await market.machine.advance(days=9)
+    cause = refund()
+    assert await begin(market, cause, payment, {"B": 1000})
+    await approve(market, cause)
+    await market.sale(market.line("B", 3000))
+    await market.machine.advance(days=9)
+    assert await debts(market) == {"B": [(1000, 0)]}
+    assert await balance(market, "seller:B:payable") == 2 * 2601 - 1000
+
+    await refuse(market, cause)
+    await market.machine.quiet()
+    assert await balance(market, "seller:B:payable") == 2 * 2601
+    assert [row.amount for row in await market.transfers()] == []
+    async with market.machine.services.db.read(market.platform) as scope:
+        rows = await scope.rows(select(payout_item.c.amount).order_by(payout_item.c.created_at, payout_item.c.id))
+    assert [row.amount for row in rows] == [2601, 1601, 1000]

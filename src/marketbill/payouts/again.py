@@ -9,8 +9,10 @@ from sqlalchemy import insert
 from marketbill.db import WriteScope
 from marketbill.events import outbox
 from marketbill.ids import new_id
-from marketbill.payouts import exposure
-from marketbill.payouts.model import TransferKind, TransferStatus, transfer
+from marketbill.ledger.journal import Source
+from marketbill.payouts import exposure, items, payees
+from marketbill.payouts.items import Item
+from marketbill.payouts.model import Rail, TransferKind, TransferStatus, transfer
 from marketbill.payouts.transfer import draft
 from marketbill.provider import intent as intents
 from marketbill.provider.stripe.units import transferable_part
@@ -36,9 +38,13 @@ class Again(NamedTuple):
 async def plan(scope: WriteScope, wanted: Sequence[Again]) -> None:
     """Writes the transfers down with their intents, or as HELD where the seller cannot receive; the worker sends them.
 
-    What is too small to be transferred stays payable."""
-    amounts = [transferable_part(one.amount, one.currency) for one in wanted]
-    made = [(new_id(), one, amount) for one, amount in zip(wanted, amounts, strict=True) if amount > 0]
+    A seller whom the platform's own bank pays gets no transfer: the money is a piece of his payouts at once. What is
+    too small to be transferred stays payable."""
+    by_bank = await payees.on_bank_rail(scope, {one.seller_id for one in wanted}) if wanted else set()
+    await items.add(scope, [_for_bank(one) for one in wanted if one.seller_id in by_bank and one.amount > 0])
+    going = [one for one in wanted if one.seller_id not in by_bank]
+    amounts = [transferable_part(one.amount, one.currency) for one in going]
+    made = [(new_id(), one, amount) for one, amount in zip(going, amounts, strict=True) if amount > 0]
     if not made:
         return
     accounts = await sellers.by_ids(scope, {one.seller_id for _, one, _ in made})
@@ -84,3 +90,8 @@ async def plan(scope: WriteScope, wanted: Sequence[Again]) -> None:
         ],
     )
     await outbox.enqueue(scope, "execute_transfers", str(scope.platform))
+
+
+def _for_bank(one: Again) -> Item:
+    """Its payment may have a piece of its own already, so this one is named by itself."""
+    return Item(one.seller_id, one.currency, Source("payout item", new_id()), one.amount, Rail.BANK)
