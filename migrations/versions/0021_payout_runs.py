@@ -20,6 +20,7 @@ alter table payout add column fee bigint not null default 0 constraint payout_fe
 alter table payout add column fee_tax bigint not null default 0
   constraint payout_fee_tax_check check (fee_tax between 0 and fee);
 alter table payout add column fee_country varchar(2) not null default '';
+-- squawk-ignore ban-drop-not-null
 alter table payout alter column intent_id drop not null;
 alter table payout add constraint payout_intent_check check (intent_id is not null or rail = 'BANK') not valid;
 create unique index payout_retry_idx on payout (platform_id, retry_of) where retry_of is not null;
