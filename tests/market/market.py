@@ -23,6 +23,8 @@ from marketbill.payouts import request
 from marketbill.payouts.model import transfer
 from marketbill.payouts.request import PayoutDraft
 from marketbill.platforms import credentials, fee_schedule
+from marketbill.reconciliation.check import Verdict
+from marketbill.reconciliation.held import prove_held
 from marketbill.sellers import seller as sellers
 from marketbill.sellers.seller import SellerDraft
 
@@ -213,6 +215,7 @@ class Market:
             for trial in await trial_balance(scope):
                 assert trial.debit == trial.credit, trial
             assert await proof.check(scope) == []
+            assert [check for check in await prove_held(scope) if check.verdict is Verdict.BROKEN] == []
             assert [event.type for event in await inbox.troubled(scope)] == list(troubled)
         if self.secret_key:
             await self._agree_with_provider()

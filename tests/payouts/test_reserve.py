@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, text
 from tests.market.machine import Machine
 from tests.market.market import Market
 
@@ -11,6 +11,8 @@ from marketbill.insight.whereabouts import Place, Whereabouts, Why, pieces, wher
 from marketbill.payments import holds, release_rules
 from marketbill.payments.holds import HoldKind, HoldScope
 from marketbill.payouts.model import TransferKind
+from marketbill.reconciliation.check import Verdict
+from marketbill.reconciliation.held import prove_held
 from marketbill.rules.release import ReleaseTerms, ReserveRule
 
 
@@ -24,7 +26,9 @@ async def reserve_rules(market: Market, percent: str = "10", days: int = 90, cap
 async def where(market: Market, seller: str = "A") -> Whereabouts:
     async with market.machine.services.db.read(market.platform) as scope:
         [found] = await whereabouts(scope, market.sellers[seller])
+        checks = await prove_held(scope)
     assert found.total == found.position.total
+    assert [(check.name, check.found) for check in checks] == [("money with a reason", "all")]
     return found
 
 
@@ -132,6 +136,18 @@ async def test_a_payout_under_way_is_in_transit_until_the_bank_has_it(market: Ma
     await market.machine.quiet()
     await market.machine.advance(days=9)
     assert await heaps(market) == {(Place.AT_PROVIDER, Why.TO_BE_PAID_OUT): 3359}
+
+
+async def test_money_that_no_thing_accounts_for_is_found(market: Market) -> None:
+    await market.seller("A")
+    await market.sale(market.line("A", 5000), card="pm_card_bypassPending")
+    async with market.machine.services.db.write(market.platform) as scope:
+        await scope.run(text("update payout_item set claimed = 100"))
+    async with market.machine.services.db.read(market.platform) as scope:
+        [found] = await whereabouts(scope, market.sellers["A"])
+        [check] = await prove_held(scope)
+    assert (found.heaps[-1].why, found.heaps[-1].amount) == (Why.BOOKED_OTHERWISE, 100)
+    assert (check.verdict, check.found) == (Verdict.BROKEN, "1.00")
 
 
 async def _pieces(market: Market) -> list[Row[Any]]:

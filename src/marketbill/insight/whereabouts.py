@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, text
 
 from marketbill.db import ReadScope, Scope
 from marketbill.ids import SellerId
@@ -103,10 +103,10 @@ _ITEMS = """
              s.transfers_planned_at, y.booked_at, y.available_at, y.available_on, s.seller_id
       from payment_share s
       join payment y on y.platform_id = s.platform_id and y.id = s.payment_id
-      where s.platform_id = :platform and s.seller_id = :seller and y.booked_at is not null
+      where s.platform_id = :platform and s.seller_id = any(:sellers) and y.booked_at is not null
         and (s.released_at is null or s.transfers_planned_at is null)
     ), item as (
-      select x.id, 'payment' as noun, x.currency, 'PENDING' as place,
+      select x.seller_id, x.id, 'payment' as noun, x.currency, 'PENDING' as place,
              case when h.id is not null then h.kind || '_HOLD' when x.available_at is null then 'FUNDS_PENDING'
                   when x.release_on is null then 'AWAITING_' || x.hold_from
                   when x.release_on > :now then 'HOLD_PERIOD' else 'BEING_RELEASED' end as why,
@@ -124,42 +124,43 @@ _ITEMS = """
       ) h on true
       where x.released_at is null
       union all
-      select x.id, 'payment', x.currency, 'PAYABLE', 'BEING_TRANSFERRED', 'MARKETBILL', x.amount, x.released_at, null,
-             null, null
+      select x.seller_id, x.id, 'payment', x.currency, 'PAYABLE', 'BEING_TRANSFERRED', 'MARKETBILL', x.amount,
+             x.released_at, null, null, null
       from share x where x.released_at is not null
       union all
-      select t.id, 'transfer', t.currency, 'PAYABLE',
+      select t.seller_id, t.id, 'transfer', t.currency, 'PAYABLE',
              case t.status when 'HELD' then 'ACCOUNT_INCOMPLETE' when 'REFUSED' then 'TRANSFER_REFUSED'
                            else 'BEING_TRANSFERRED' end,
              case t.status when 'HELD' then 'SELLER' when 'REFUSED' then 'PLATFORM' else 'PROVIDER' end,
              t.amount, t.created_at, null, null, t.reason
       from transfer t
-      where t.platform_id = :platform and t.seller_id = :seller and t.status in ('PENDING', 'HELD', 'REFUSED')
+      where t.platform_id = :platform and t.seller_id = any(:sellers) and t.status in ('PENDING', 'HELD', 'REFUSED')
       union all
-      select r.id, 'reserve', r.currency, 'RESERVE', 'ROLLING_RESERVE', 'MARKETBILL', r.amount, r.created_at,
-             r.release_on, null, null
-      from reserve r where r.platform_id = :platform and r.seller_id = :seller and r.released_at is null
+      select r.seller_id, r.id, 'reserve', r.currency, 'RESERVE', 'ROLLING_RESERVE', 'MARKETBILL', r.amount,
+             r.created_at, r.release_on, null, null
+      from reserve r where r.platform_id = :platform and r.seller_id = any(:sellers) and r.released_at is null
       union all
-      select i.id, 'payout item', i.currency, case i.rail when 'BANK' then 'PAYABLE' else 'AT_PROVIDER' end,
+      select i.seller_id, i.id, 'payout item', i.currency,
+             case i.rail when 'BANK' then 'PAYABLE' else 'AT_PROVIDER' end,
              case when h.id is null then 'TO_BE_PAID_OUT' else h.kind || '_HOLD' end,
              case when h.id is null then 'SELLER' else 'PLATFORM' end,
              i.amount - i.claimed, coalesce(h.placed_at, i.created_at), h.until, h.placed_by, h.reason
       from payout_item i
       left join lateral (
         select * from seller_hold h
-        where h.platform_id = :platform and h.seller_id = :seller and h.lifted_at is null and h.scope = 'PAYOUT'
+        where h.platform_id = :platform and h.seller_id = i.seller_id and h.lifted_at is null and h.scope = 'PAYOUT'
         order by h.placed_at, h.id limit 1
       ) h on true
-      where i.platform_id = :platform and i.seller_id = :seller and i.claimed <> i.amount
+      where i.platform_id = :platform and i.seller_id = any(:sellers) and i.claimed <> i.amount
       union all
-      select o.id, 'payout', o.currency, 'IN_TRANSIT', 'PAYOUT_UNDER_WAY', 'BANK', o.amount, o.created_at, o.arrival_on,
-             null, o.reason
+      select o.seller_id, o.id, 'payout', o.currency, 'IN_TRANSIT', 'PAYOUT_UNDER_WAY', 'BANK', o.amount,
+             o.created_at, o.arrival_on, null, o.reason
       from payout o
-      where o.platform_id = :platform and o.seller_id = :seller and o.rail = 'PROVIDER'
+      where o.platform_id = :platform and o.seller_id = any(:sellers) and o.rail = 'PROVIDER'
         and o.status in ('CREATED', 'IN_TRANSIT')
       union all
-      select c.cause_id, c.cause_type, c.currency, k.place, 'BEING_RETURNED', 'MARKETBILL', k.amount, c.created_at,
-             null, null, null
+      select c.seller_id, c.cause_id, c.cause_type, c.currency, k.place, 'BEING_RETURNED', 'MARKETBILL', k.amount,
+             c.created_at, null, null, null
       from clawback c
       cross join lateral (values
         ('PENDING', c.pending),
@@ -168,24 +169,24 @@ _ITEMS = """
           where r.platform_id = :platform and r.cause_type = c.cause_type and r.cause_id = c.cause_id
             and r.seller_id = c.seller_id and r.status in ('DONE', 'LOWERED')))
       ) as k (place, amount)
-      where c.platform_id = :platform and c.seller_id = :seller and c.booked_at is null and c.returned_at is null
+      where c.platform_id = :platform and c.seller_id = any(:sellers) and c.booked_at is null and c.returned_at is null
       union all
-      select d.cause_id, d.cause_type, d.currency, 'DEBT', 'OWED_BY_SELLER', 'SELLER', - d.remaining, d.created_at,
-             null, null, null
-      from debt d where d.platform_id = :platform and d.seller_id = :seller and d.remaining > 0
+      select d.seller_id, d.cause_id, d.cause_type, d.currency, 'DEBT', 'OWED_BY_SELLER', 'SELLER', - d.remaining,
+             d.created_at, null, null, null
+      from debt d where d.platform_id = :platform and d.seller_id = any(:sellers) and d.remaining > 0
     )
 """
 _HEAPS = text(
     f"""
     {_ITEMS}
-    select currency, place, why, party, cast(sum(amount) as bigint) as amount, count(*) as number, min(since) as since,
-           min(until) as until, max(until) as until_last,
+    select seller_id, currency, place, why, party, cast(sum(amount) as bigint) as amount, count(*) as number,
+           min(since) as since, min(until) as until, max(until) as until_last,
            case when count(distinct by) = 1 then min(by) end as by,
            case when count(distinct detail) = 1 then min(detail) end as detail
     from item where amount <> 0
-    group by currency, place, why, party order by currency, place, why, party
+    group by seller_id, currency, place, why, party order by seller_id, currency, place, why, party
     """  # noqa: S608 (our own words alone)
-).bindparams(bindparam("seller", type_=Uuid))
+).bindparams(bindparam("sellers", type_=ARRAY(Uuid)))
 _PAGE = text(
     f"""
     {_ITEMS}
@@ -196,7 +197,7 @@ _PAGE = text(
     order by id desc, place desc, why desc limit :limit
     """  # noqa: S608 (our own words alone)
 ).bindparams(
-    bindparam("seller", type_=Uuid),
+    bindparam("sellers", type_=ARRAY(Uuid)),
     bindparam("currency", type_=Text),
     bindparam("why", type_=Text),
     bindparam("after", type_=Uuid),
@@ -205,16 +206,27 @@ _PAGE = text(
 
 async def whereabouts(scope: ReadScope, seller: UUID) -> list[Whereabouts]:
     """Where a seller's money is now, one for each currency that he has any of."""
-    rows = await scope.rows(_HEAPS, {"platform": scope.platform, "seller": seller, "now": scope.now})
-    positions = {one.currency: one for one in (await seller_positions(scope, [SellerId(seller)]))[SellerId(seller)]}
-    heaps: dict[str, list[Heap]] = {currency: [] for currency in positions}
+    return (await whereabouts_of(scope, [seller]))[seller]
+
+
+async def whereabouts_of(scope: ReadScope, sellers: Sequence[UUID]) -> dict[UUID, list[Whereabouts]]:
+    """The same of several sellers (at most `ledger.limits.READ_MAX`), in one statement."""
+    rows = await scope.rows(_HEAPS, {"platform": scope.platform, "sellers": list(sellers), "now": scope.now})
+    heaps: dict[tuple[UUID, str], list[Heap]] = {}
     for row in rows:
-        heaps.setdefault(row.currency, []).append(_heap(row))
-    return [
-        _held_against(heaps[currency], positions.get(currency, SellerPosition(currency)))
-        for currency in sorted(heaps)
-        if heaps[currency] or any(_accounts(positions[currency]).values())
-    ]
+        heaps.setdefault((row.seller_id, row.currency), []).append(_heap(row))
+    positions: dict[tuple[UUID, str], SellerPosition] = {
+        (seller, one.currency): one
+        for seller, held in (await seller_positions(scope, [SellerId(id) for id in sellers])).items()
+        for one in held
+    }
+    found: dict[UUID, list[Whereabouts]] = {seller: [] for seller in sellers}
+    for seller, currency in sorted(heaps.keys() | positions.keys()):
+        position = positions.get((seller, currency), SellerPosition(currency))
+        mine = heaps.get((seller, currency), [])
+        if mine or any(_accounts(position).values()):
+            found[seller].append(_held_against(mine, position))
+    return found
 
 
 async def pieces(
@@ -229,7 +241,7 @@ async def pieces(
     """The things that a seller's heaps are made of, newest first: payments, transfers, reserves, payouts and debts;
     those after the one of this id, place and reason."""
     id, place, reason = after or (None, None, None)
-    values = {"platform": scope.platform, "seller": seller, "now": scope.now, "limit": limit}
+    values = {"platform": scope.platform, "sellers": [seller], "now": scope.now, "limit": limit}
     values |= {"after": id, "place": place, "reason": reason}
     return await scope.rows(_PAGE, {**values, "currency": currency, "why": why.value if why else None})
 

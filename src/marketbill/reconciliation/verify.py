@@ -7,6 +7,7 @@ from marketbill.ledger.audit.history import Progress
 from marketbill.reconciliation.business import prove_payments, prove_payouts, prove_transfers
 from marketbill.reconciliation.check import Check, Report, Verdict
 from marketbill.reconciliation.explained import prove_explained
+from marketbill.reconciliation.held import prove_held
 from marketbill.reconciliation.ledger import (
     prove_custody,
     prove_fees,
@@ -33,6 +34,7 @@ _PARTS = (
     ("lines of payouts", prove_lines),
     ("refunds", prove_refunds),
     ("debts and reversals", prove_recovery),
+    ("what is held", prove_held),
     ("fees", prove_fees),
     ("taxes", prove_taxes),
     ("statements", prove_statements),
