@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy import bindparam, select
 
+from marketbill.defects import Defects
 from marketbill.disputes import fraud_refund, holding, settle
 from marketbill.disputes.answer import ACCEPTANCE, EVIDENCE
 from marketbill.disputes.apply import apply
@@ -33,8 +34,10 @@ async def execute_disputes(services: Services, platform: PlatformId) -> None:
     """Does all that is due for disputes now; safe in many workers at once."""
     for saga in (EVIDENCE, ACCEPTANCE):
         await _send(services, platform, saga)
-    await settle.settle_due(services, platform)
-    await fraud_refund.act_due(services, platform)
+    defects = Defects()
+    await settle.settle_due(services, platform, defects)
+    await fraud_refund.act_due(services, platform, defects)
+    defects.end()
 
 
 async def _send(services: Services, platform: PlatformId, saga: Saga[Any]) -> None:

@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import Row, bindparam, select
 
 from marketbill.actor import Actor, Role
+from marketbill.defects import Defects
 from marketbill.disputes import holding, warnings
 from marketbill.disputes.model import WarningAction, fraud_warning
 from marketbill.errors import PreviewStale, Refusal
@@ -37,20 +38,25 @@ _MADE = prepared(
 log = structlog.get_logger("marketbill.disputes")
 
 
-async def act_due(services: Services, platform: PlatformId) -> None:
+async def act_due(services: Services, platform: PlatformId, defects: Defects) -> None:
     """Refunds what waits for it; safe in many workers at once. A refund that is refused leaves a hold in its place."""
     async with services.db.read(platform) as scope:
         rows = await scope.rows(_DUE, {"platform": platform})
     for row in rows:
-        try:
-            await _refund(services, platform, row)
-        except PreviewStale:
-            continue  # something else happened to the sale just now: the next run looks at it anew
-        except Refusal as refusal:
-            if refusal.retryable:
-                continue
-            log.warning("a warned charge is not refunded", warning=public_id("fraud warning", row.id))
-            await _held_instead(services, platform, row, refusal)
+        with defects.of(public_id("fraud warning", row.id)):
+            await _act(services, platform, row)
+
+
+async def _act(services: Services, platform: PlatformId, row: Row[Any]) -> None:
+    try:
+        await _refund(services, platform, row)
+    except PreviewStale:
+        return  # something else happened to the sale just now: the next run looks at it anew
+    except Refusal as refusal:
+        if refusal.retryable:
+            return
+        log.warning("a warned charge is not refunded", warning=public_id("fraud warning", row.id))
+        await _held_instead(services, platform, row, refusal)
 
 
 async def _refund(services: Services, platform: PlatformId, row: Row[Any]) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, insert, select, tuple_, update
 
 from marketbill.db import WriteScope
+from marketbill.defects import Defects
 from marketbill.disputes import booking, holding
 from marketbill.disputes.model import RecoverAt, RecoveryStatus, dispute, dispute_recovery
 from marketbill.ids import PlatformId, new_id, public_id
@@ -67,20 +68,26 @@ class _Want(NamedTuple):
     taken: int
 
 
-async def settle_due(services: Services, platform: PlatformId) -> None:
-    """Settles what is due, as far as it goes now; safe in many workers at once."""
+async def settle_due(services: Services, platform: PlatformId, defects: Defects) -> None:
+    """Settles what is due, as far as it goes now; safe in many workers at once. A dispute that cannot be is a defect,
+    and due still."""
     since, after, looked_at = _BEFORE_ALL, UUID(int=0), 0
     while looked_at < DUE_MAX:
         async with services.db.read(platform) as scope:
             rows = await scope.rows(_DUE, {"platform": platform, "since": since, "after": after})
         for row in rows:
-            for _ in range(_STEPS_MAX):
-                async with services.db.write(platform) as scope:
-                    if not await _step(scope, row.id):
-                        break
+            with defects.of(public_id("dispute", row.id)):
+                await _settle(services, platform, row.id)
         if len(rows) < _PAGE:
             return
         since, after, looked_at = rows[-1].settle_since, rows[-1].id, looked_at + len(rows)
+
+
+async def _settle(services: Services, platform: PlatformId, id: UUID) -> None:
+    for _ in range(_STEPS_MAX):
+        async with services.db.write(platform) as scope:
+            if not await _step(scope, id):
+                return
 
 
 async def _step(scope: WriteScope, id: UUID) -> bool:

@@ -55,7 +55,7 @@ _NEWS = text(
       select i.id, i.attempts, told.provider_id
       from unnest(cast(:subjects as uuid[]), cast(:provider_ids as text[])) as told (subject_id, provider_id)
       join provider_intent i on i.platform_id = :platform and i.kind = :kind and i.subject_id = told.subject_id
-      where i.status <> 'SUCCEEDED'
+      where i.status <> 'SUCCEEDED' and (cast(:by as uuid) is null or i.id = :by)
       order by i.id for update of i
     ), attempt as (
       update provider_attempt a set ended_at = :now, outcome = 'INTERRUPTED' from mine
@@ -111,14 +111,20 @@ async def record_successes(scope: WriteScope, done: Sequence[tuple[Intent, str]]
     return {row.id for row in await scope.rows(_SUCCEED, values)}
 
 
-async def record_news(scope: WriteScope, kind: str, made: Sequence[tuple[UUID, str]]) -> None:
-    """What was made of these subjects, with the provider's ids, as an event told: ends whatever is not ended so."""
+async def record_news(
+    scope: WriteScope, kind: str, made: Sequence[tuple[UUID, str]], *, by: UUID | None = None
+) -> None:
+    """What was made of these subjects, with the provider's ids, as an event told: ends whatever is not ended so.
+
+    `by` is the one intent that made it, for subjects that are asked for more than once.
+    """
     values = {
         "platform": scope.platform,
         "now": scope.now,
         "kind": kind,
         "subjects": [subject for subject, _ in made],
         "provider_ids": [provider_id for _, provider_id in made],
+        "by": by,
     }
     await scope.run(_NEWS, values)
 

@@ -113,7 +113,7 @@ _CAME = (ReversalStatus.DONE, ReversalStatus.LOWERED)
 _MISSED = text(
     """
     update reversal set missed = true
-    where platform_id = :platform and cause_type = :type and cause_id = :cause and status in ('WAITING', 'PENDING')
+    where platform_id = :platform and cause_type = :type and cause_id = :cause and status not in ('DONE', 'LOWERED')
     """
 )
 _BOOKED = text(

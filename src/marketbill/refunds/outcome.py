@@ -13,6 +13,7 @@ from sqlalchemy import Row, bindparam, select
 
 from marketbill.actor import Actor
 from marketbill.db import WriteScope
+from marketbill.defects import Defects
 from marketbill.errors import StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import PaymentId, PlatformId, RefundId, parse_id, public_id
@@ -76,8 +77,10 @@ class RefundMismatch(StateConflict):
 async def execute_refunds(services: Services, platform: PlatformId) -> None:
     """Approves what waited for reversals, asks the provider for what is due, and books what became available; safe to
     run in many workers at once."""
-    await _approve_decided(services, platform)
-    await _book_arrived(services, platform)
+    defects = Defects()
+    await _approve_decided(services, platform, defects)
+    with defects.of("refunds whose money became available"):
+        await _book_arrived(services, platform)
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
             claimed = await claims.claim_due(scope, [CREATE_REFUND], sagas.BATCH_MAX)
@@ -85,13 +88,15 @@ async def execute_refunds(services: Services, platform: PlatformId) -> None:
         if provider is not None:
             await sagas.run(services.db, platform, provider, REFUND, claimed)
         if len(claimed) < sagas.BATCH_MAX:
-            return
+            break
+    defects.end()
 
 
 async def apply(scope: WriteScope, id: RefundId, told: Refund) -> None:
     """What the provider says of a refund. Raises RefundMismatch."""
     # Before the rows are locked: so does the worker who records what his own request made.
-    await ending.record_news(scope, CREATE_REFUND, [(id, told.id)])
+    by = parse_id("provider intent", told.intent_id) if told.intent_id is not None else None
+    await ending.record_news(scope, CREATE_REFUND, [(id, told.id)], by=by)
     await _apply(scope, id, told)
 
 
@@ -134,6 +139,9 @@ async def retry(services: Services, actor: Actor, *, idempotency_key: str, id: s
     async with services.db.write(platform) as scope:
         row, claim = await _open_case(scope, actor, "refundRetry", idempotency_key, id, reason)
         if claim.replay is None:
+            # This attempt's dates are forgotten with it: its pending money counts as available from now on.
+            is_pending = row.available_on is not None and row.available_at is None and row.paid_amount
+            arrived = [_arrived(row, scope)] if is_pending else []
             row = await refunds.ask(
                 scope,
                 row,
@@ -150,6 +158,7 @@ async def retry(services: Services, actor: Actor, *, idempotency_key: str, id: s
                 failed_at=None,
             )
             await idempotency.finish(scope, claim, {"id": id})
+            await journal.post_all(scope, arrived)
         return row
 
 
@@ -194,20 +203,25 @@ async def _open_case(
     return row, claim
 
 
-async def _approve_decided(services: Services, platform: PlatformId) -> None:
+async def _approve_decided(services: Services, platform: PlatformId, defects: Defects) -> None:
     after = RefundId(UUID(int=0))
     for _ in range(_ROUNDS_MAX):
         async with services.db.read(platform) as scope:
             waiting = await scope.rows(_RECOVERING, {"platform": platform, "after": after})
         for one in waiting:
-            async with services.db.write(platform) as scope:
-                payment = await recording.load(scope, PaymentId(one.payment_id), lock=True)
-                row = await refunds.load(scope, RefundId(one.id), lock=True)
-                if row.status == RefundStatus.RECOVERING:
-                    await refunds.approve(scope, payment, row)
+            with defects.of(public_id("refund", one.id)):
+                await _approve(services, platform, one)
         if len(waiting) < BATCH_MAX:
             return
         after = RefundId(waiting[-1].id)
+
+
+async def _approve(services: Services, platform: PlatformId, waiting: Row[Any]) -> None:
+    async with services.db.write(platform) as scope:
+        payment = await recording.load(scope, PaymentId(waiting.payment_id), lock=True)
+        row = await refunds.load(scope, RefundId(waiting.id), lock=True)
+        if row.status == RefundStatus.RECOVERING:
+            await refunds.approve(scope, payment, row)
 
 
 async def _book_arrived(services: Services, platform: PlatformId) -> None:
