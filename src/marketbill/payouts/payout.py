@@ -85,9 +85,14 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     """
     # Before the payout's row is locked: so does the worker who records what his own request made.
     await ending.record_news(scope, CREATE_PAYOUT, [(id, told.id)])
+    await journal.post_all(scope, await _take(scope, id, told, account=account))
+
+
+async def _take(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) -> list[JournalEntry]:
+    """Records what the provider says; what follows for the books is the caller's to post, last."""
     row = await scope.first(_LOCK, {"platform": scope.platform, "payout": id})
     if row is None:
-        return
+        return []
     _match(row, told, account)
     current, new = PayoutStatus(row.status), _FROM_PROVIDER[told.status]
     entries: list[JournalEntry] = []
@@ -96,7 +101,7 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
         entries.append(booking.reclaimed(row, scope))
         current = PayoutStatus.CREATED
     if current in RETURNED or (current is PayoutStatus.PAID and new is not PayoutStatus.FAILED):
-        return
+        return []
     values: dict[str, Any] = {"provider_payout": told.id, "arrival_on": told.arrival_date, "reason": None}
     if told.trace:
         values["bank_reference"] = told.trace
@@ -113,7 +118,7 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     elif (current, new) != (PayoutStatus.IN_TRANSIT, PayoutStatus.CREATED):
         values["status"] = new
     await _update(scope, row.id, values)
-    await journal.post_all(scope, entries)
+    return entries
 
 
 def _match(row: Row[Any], told: Payout, account: str) -> None:
@@ -152,8 +157,12 @@ def _mismatch(intent: Intent, made: Payout) -> str | None:
 
 
 async def _succeeded(scope: WriteScope, done: Sequence[Done[Payout]]) -> None:
-    for one in done:
-        await apply(scope, PayoutId(one.intent.subject_id), one.made, account=one.intent.request["account_id"])
+    await ending.record_news(scope, CREATE_PAYOUT, [(one.intent.subject_id, one.made.id) for one in done])
+    entries: list[JournalEntry] = []
+    for one in sorted(done, key=lambda one: one.intent.subject_id):
+        id = PayoutId(one.intent.subject_id)
+        entries += await _take(scope, id, one.made, account=one.intent.request["account_id"])
+    await journal.post_all(scope, entries)
 
 
 async def _failed(scope: WriteScope, setback: Setback) -> None:
@@ -216,6 +225,7 @@ PAYOUT = Saga(
     mismatch=_mismatch,
     succeeded=_succeeded,
     failed=_failed,
+    together=True,
     refusal=Refusal.RETURNS,
     gate=_gate_of,
     open_gates=_open_gates,

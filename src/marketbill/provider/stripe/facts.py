@@ -213,6 +213,8 @@ def _fact(event: ProviderEvent) -> Fact | None:
         ):
             changed = event.type.startswith("account.external_account.") and thing.get("status") != "errored"
             return AccountChanged(_checked("account", event.account), changed) if event.account else None
+        case "payout.created":
+            return None  # whoever asked for it is told by the answer; the look-up finds it where that was lost
         case name if name.startswith("payout.") and event.account:
             payout = text_or_none(part(thing, "metadata"), "marketbill_payout")
             return PayoutChanged(_checked("account", event.account), _id(thing), payout)
