@@ -186,14 +186,15 @@ async def night(stack: Stack, owner: asyncpg.Connection, platform: PlatformId, *
 
 
 def _kill_workers(stack: Stack) -> None:
+    """Every worker process of this machine: they work in its folder, and are no one else's."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                environment = (entry / "environ").read_bytes()
+                folder = os.readlink(entry / "cwd")
             except OSError:
                 continue
-            if b"worker" in words and str(stack.data).encode() in environment:
+            if b"worker" in words and Path(folder).is_relative_to(stack.data):
                 console.print(f"          the workers are killed (process {entry.name})")
                 os.kill(int(entry.name), signal.SIGKILL)
 
