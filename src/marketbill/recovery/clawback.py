@@ -31,6 +31,7 @@ from marketbill.payouts.netting import Due
 from marketbill.payouts.reversal import Wanted
 from marketbill.payouts.unsent import Less
 from marketbill.prepared import prepared
+from marketbill.recovery import write_off
 from marketbill.recovery.model import clawback
 from marketbill.rules.clawback import Held, Standing, Taking, taking
 from marketbill.sellers.model import seller
@@ -261,8 +262,8 @@ async def give_back(scope: WriteScope, cause: Source) -> list[JournalEntry]:
     """Gives the parts of a booked cause back to their sellers, once: the entries follow the caller's own, which puts
     each part where it was taken from (what `funding` told as pending and as payable).
 
-    The debt of the cause is paid first; what was transferred before is transferred again, after older debts. The
-    payment's row is locked by the caller.
+    The debt of the cause is paid first, also what was written off of it; what was transferred before is transferred
+    again, after older debts. The payment's row is locked by the caller.
     """
     rows = [row for row in await scope.rows(_OF_CAUSE, _cause(scope, cause)) if row.returned_at is None]
     if not rows:
@@ -290,8 +291,9 @@ async def give_back(scope: WriteScope, cause: Source) -> list[JournalEntry]:
                 for row in released
             ],
         )
+    reopened = await write_off.reopen(scope, cause)
     held = await debts.lock_open(scope, ids)
-    entries = [_released(scope, cause, row) for row in released]
+    entries = reopened + [_released(scope, cause, row) for row in released]
     dues: list[tuple[Row[Any], Due]] = []
     for row in rows:
         due = _due(cause, row, _payable_back(row, shares[row.seller_id]))

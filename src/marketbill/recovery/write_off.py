@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, text, update
 
 from marketbill.actor import Actor
 from marketbill.db import Scope, WriteScope
@@ -12,12 +12,36 @@ from marketbill.idempotency import keys as idempotency
 from marketbill.ids import SellerId, new_id, parse_id, public_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
+from marketbill.ledger.model import journal_entry
 from marketbill.payouts import debts
 from marketbill.payouts.model import debt
 from marketbill.platforms.keys import tenant
 from marketbill.recovery.model import WriteOffStatus, write_off
 from marketbill.services import Services
 from marketbill.text import checked_reason
+
+_OF_CAUSE = (
+    select(debt.c.id)
+    .where(
+        debt.c.platform_id == bindparam("platform"),
+        debt.c.cause_type == bindparam("type"),
+        debt.c.cause_id == bindparam("cause"),
+    )
+    .order_by(debt.c.seller_id)
+    .with_for_update()
+)
+_BOOKED = (
+    select(write_off)
+    .where(
+        write_off.c.platform_id == bindparam("platform"),
+        write_off.c.debt_id == bindparam("debts", type_=ARRAY(Uuid)).any_(),
+        write_off.c.status == WriteOffStatus.BOOKED.value,
+    )
+    .order_by(write_off.c.id)
+)
+_REOPEN = text(
+    "update debt set remaining = remaining + :booked, closed_at = null where platform_id = :platform and id = :debt"
+)
 
 
 class SecondPersonNeeded(StateConflict):
@@ -120,6 +144,17 @@ async def reject(services: Services, actor: Actor, *, idempotency_key: str, id: 
         return await load(scope, write_off_id)
 
 
+async def reopen(scope: WriteScope, cause: Source) -> list[JournalEntry]:
+    """Debts of a cause that falls away are owed again, so that what is given back for it pays them instead of going to
+    sellers who never paid: the entries that reverse their write-offs, to be posted before what pays them."""
+    # Locked first, so that a write-off that is agreed to just now is seen.
+    owed = await scope.rows(_OF_CAUSE, {"platform": scope.platform, "type": cause.type, "cause": cause.id})
+    rows = await scope.rows(_BOOKED, {"platform": scope.platform, "debts": [row.id for row in owed]})
+    for row in rows:
+        await scope.run(_REOPEN, {"platform": scope.platform, "debt": row.debt_id, "booked": row.booked})
+    return [await _reversed(scope, row, cause) for row in rows]
+
+
 async def load(scope: Scope, id: UUID, *, lock: bool = False) -> Row[Any]:
     """One write-off. Raises NotFound."""
     statement = select(write_off).where(write_off.c.platform_id == scope.platform, write_off.c.id == id)
@@ -195,4 +230,24 @@ def _entry(scope: WriteScope, row: Row[Any], amount: int, actor: Actor) -> Journ
             "proposed_by": row.proposed_by,
             "approved_by": actor.id,
         },
+    )
+
+
+async def _reversed(scope: WriteScope, row: Row[Any], cause: Source) -> JournalEntry:
+    id, owner = public_id("write-off", row.id), SellerId(row.seller_id)
+    booked = await scope.scalar(
+        select(journal_entry.c.id).where(
+            journal_entry.c.platform_id == scope.platform, journal_entry.c.key == f"write-off:{id}"
+        )
+    )
+    receivable, bad_debt = chart.seller_receivable(owner, row.currency), chart.account(chart.BAD_DEBT, row.currency)
+    return JournalEntry(
+        key=f"write-off-reversed:{id}",
+        kind="reversal",
+        source=Source("seller", row.seller_id),
+        postings=(Posting(receivable, bad_debt, row.booked),),
+        effective_at=scope.now,
+        description=f"Debt of {public_id('seller', owner)} is not lost: its cause fell away",
+        reason={"write_off": id, "cause": public_id(cause.type, cause.id)},
+        reverses=booked,
     )
