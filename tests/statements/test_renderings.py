@@ -39,6 +39,9 @@ async def document(db: Database, platform: PlatformId) -> StatementDocument:
     return StatementDocument(told, told.lines, Party("Markt B.V.", "NL"), seller, "ST-2026-000001", START + 6 * DAY)
 
 
+COUNTRY = {Language.EN: "Germany", Language.NL: "Duitsland", Language.DE: "Deutschland", Language.FR: "Allemagne"}
+
+
 def minor(text: Any) -> int:
     return int(Decimal(str(text)).scaleb(2).to_integral_exact())
 
@@ -79,6 +82,9 @@ def test_the_pdf_reads_back_in_every_language(document: StatementDocument, langu
     ):
         assert told in text
     assert "=Ångström & Söhne #1" in text
+    assert COUNTRY[language] in text
+    [total] = [line for line in text.splitlines() if line.startswith(f"{tongue.label('total')} ")]
+    assert amounts(total, tongue) == [0, -15], "the buckets make the balances"
     movements = text[text.index(tongue.label("movements")) :]
     pairs = [tuple(amounts(line, tongue)) for line in movements.splitlines()]
     assert [pair for pair in pairs if len(pair) == 2] == [

@@ -22,6 +22,7 @@ _WORDS = (
     "day",
     "what",
     "no lines",
+    "total",
 )
 #: Kinds of entries whose own description says more than their word.
 _TOLD = ("fx-conversion", "manual", "reversal")
@@ -39,7 +40,7 @@ def party(of: Party, tongue: Tongue, role: str) -> dict[str, Any]:
     return {
         "role": tongue.label(role),
         "name": of.name,
-        "lines": [line for line in (*of.lines, of.country, vat, of.reference) if line],
+        "lines": [line for line in (*of.lines, tongue.country(of.country), vat, of.reference) if line],
     }
 
 

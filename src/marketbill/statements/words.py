@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal, format_percent, parse_decimal
 
@@ -56,7 +57,7 @@ SECTIONS = {
 }
 BUCKETS = {
     "PENDING": ("pending", "in afwachting", "ausstehend", "en attente"),
-    "PAYABLE": ("payable", "betaalbaar", "zahlbar", "à payer"),
+    "PAYABLE": ("payable", "uit te betalen", "auszuzahlen", "à verser"),
     "RESERVE": ("reserve", "reserve", "Rücklage", "réserve"),
     "AVAILABLE": ("available", "beschikbaar", "verfügbar", "disponible"),
     "IN_TRANSIT": ("on its way to the bank", "onderweg naar de bank", "unterwegs zur Bank", "en cours vers la banque"),
@@ -226,6 +227,10 @@ class Tongue:
         """What entries of a kind are called; a kind without a word of its own is told by its name."""
         words = KINDS.get(kind)
         return words[self._place] if words else kind.replace("-", " ").capitalize()
+
+    def country(self, code: str) -> str:
+        """The name of a country (ISO 3166 alpha-2); a code that has none tells itself."""
+        return Locale(self.language).territories.get(code, code)
 
     def amount(self, minor: int, currency: str) -> str:
         """The exact amount in major units, as it is written in this language: `-1.234,56`."""
