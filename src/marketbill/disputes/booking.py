@@ -9,6 +9,7 @@ from marketbill.db import WriteScope
 from marketbill.ids import SellerId, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source
+from marketbill.ledger.original import Original
 from marketbill.money import decimal_text, round_ratio
 from marketbill.recovery.clawback import Funding
 from marketbill.refunds import booking as returns
@@ -70,7 +71,7 @@ def recharged(made: Returned | None, fees: int) -> dict[SellerId, int]:
 
 
 def recharge(
-    scope: WriteScope, payment: Row[Any], row: Row[Any], fees: Mapping[SellerId, int]
+    scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[Any], fees: Mapping[SellerId, int]
 ) -> tuple[JournalEntry, ...]:
     """The fees that sellers bear, taken from what their debts brought there."""
     currency, id = row.settlement_currency, public_id("dispute", row.id)
@@ -82,7 +83,7 @@ def recharge(
     if not postings:
         return ()
     entry = JournalEntry(
-        key=f"recharge:{id}:{scope.now.isoformat()}",
+        key=recharge_key(live),
         kind="recharge",
         source=Source("dispute", row.id),
         postings=postings,
@@ -91,6 +92,25 @@ def recharge(
         reason=_reason(payment, row),
     )
     return (entry,)
+
+
+def recharge_key(live: Row[Any]) -> str:
+    """Fees are charged once for each time that the sellers' parts are taken."""
+    return f"recharge:{public_id('dispute', live.id)}"
+
+
+def discharged(scope: WriteScope, payment: Row[Any], row: Row[Any], charged: Original) -> JournalEntry:
+    """The same the other way round: what the fees come to is charged anew, if the sellers bear any."""
+    return JournalEntry(
+        key=f"recharge-reversed:{charged.public_id}",
+        kind="reversal",
+        source=Source("dispute", row.id),
+        postings=returns.mirrored(charged.postings),
+        effective_at=scope.now,
+        description=f"Dispute fees given back on {payment.reference or public_id('payment', payment.id)}",
+        reason=_reason(payment, row),
+        reverses=charged.id,
+    )
 
 
 def rate_difference(payment: Row[Any], row: Row[Any], difference: int) -> tuple[JournalEntry, ...]:

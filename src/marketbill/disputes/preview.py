@@ -71,6 +71,11 @@ _SOURCES = prepared(
         """
     )
 )
+_BOOKED = prepared(
+    text(
+        "select id from dispute_recovery where platform_id = :platform and dispute_id = :dispute and status = 'BOOKED'"
+    )
+)
 
 
 class SellerResult(NamedTuple):
@@ -186,6 +191,8 @@ async def _lost(scope: Scope, payment: Row[Any], row: Row[Any], fees: int) -> tu
     """What each seller would give of what the sale undoes, and what the platform would bear of it."""
     if payment.settled_at is None or not row.withdrawn:
         return [], 0
+    if await scope.first(_BOOKED, {"platform": scope.platform, "dispute": row.id}) is not None:
+        return [], 0  # all of it was taken when the dispute was opened, and is in the result so far
     return_policy = await return_policies.current(scope)
     terms = return_policy.rows[Cause.LOST_DISPUTE]
     lost, taken = row.amount - row.won, row.withdrawn - row.reinstated

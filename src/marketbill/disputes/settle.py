@@ -17,8 +17,10 @@ from marketbill.defects import Defects
 from marketbill.disputes import booking, holding
 from marketbill.disputes.model import RecoverAt, RecoveryStatus, dispute, dispute_recovery
 from marketbill.ids import PlatformId, new_id, public_id
-from marketbill.ledger import journal
+from marketbill.ledger import journal, original
 from marketbill.ledger.journal import JournalEntry, Source
+from marketbill.ledger.model import journal_entry
+from marketbill.ledger.original import Original
 from marketbill.prepared import prepared
 from marketbill.recovery import clawback
 from marketbill.refunds import arithmetic, tax_return
@@ -172,7 +174,7 @@ async def _book(scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[A
     debts = await clawback.book(scope, cause, fundings)
     await _mark(scope, live, RecoveryStatus.BOOKED)
     lost = booking.lost(scope, payment, row, live, made, fundings)
-    recharge = booking.recharge(scope, payment, row, fees)
+    recharge = booking.recharge(scope, payment, row, live, fees)
     await journal.post_all(scope, [*debts, lost, *recharge])
     await tax_return.tell(scope, cause, payment)
     return True
@@ -186,11 +188,26 @@ async def _undo(scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[A
     if fundings is None:
         raise AssertionError(f"{public_id('dispute', row.id)} booked before its reversals were decided")
     await arithmetic.undo(scope, cause, payment)
-    given = await clawback.give_back(scope, cause)
+    charged = await _charged(scope, live)
+    given = await clawback.give_back(scope, cause, more=_fees_of(charged))
     await _mark(scope, live, RecoveryStatus.UNDONE)
-    restored = booking.restored(scope, payment, row, live, made, fundings)
-    await journal.post_all(scope, [restored, *given])
+    restored = [booking.restored(scope, payment, row, live, made, fundings)]
+    if charged is not None:
+        restored.append(booking.discharged(scope, payment, row, charged))
+    await journal.post_all(scope, [*restored, *given])
     await tax_return.tell(scope, cause, payment, undoes=True)
+
+
+async def _charged(scope: WriteScope, live: Row[Any]) -> Original | None:
+    """The entry that charged the provider's fees to sellers, where they bear them."""
+    mine = (journal_entry.c.platform_id == scope.platform) & (journal_entry.c.key == booking.recharge_key(live))
+    id = await scope.scalar(select(journal_entry.c.id).where(mine))
+    return await original.load(scope, id) if id is not None else None
+
+
+def _fees_of(charged: Original | None) -> dict[UUID, int]:
+    postings = charged.postings if charged is not None else ()
+    return {one.debit.of: one.amount for one in postings if isinstance(one.debit.of, UUID)}
 
 
 async def _end(scope: WriteScope, payment: Row[Any], row: Row[Any], want: _Want) -> None:

@@ -258,12 +258,13 @@ async def book(scope: WriteScope, cause: Source, fundings: Sequence[Funding]) ->
     ]
 
 
-async def give_back(scope: WriteScope, cause: Source) -> list[JournalEntry]:
+async def give_back(scope: WriteScope, cause: Source, *, more: Mapping[UUID, int] | None = None) -> list[JournalEntry]:
     """Gives the parts of a booked cause back to their sellers, once: the entries follow the caller's own, which puts
     each part where it was taken from (what `funding` told as pending and as payable).
 
     The debt of the cause is paid first, also what was written off of it; what was transferred before is transferred
-    again, after older debts. The payment's row is locked by the caller.
+    again, after older debts. `more` is what the caller's entries give each seller beside his part. The payment's row is
+    locked by the caller.
     """
     rows = [row for row in await scope.rows(_OF_CAUSE, _cause(scope, cause)) if row.returned_at is None]
     if not rows:
@@ -296,7 +297,8 @@ async def give_back(scope: WriteScope, cause: Source) -> list[JournalEntry]:
     entries = reopened + [_released(scope, cause, row) for row in released]
     dues: list[tuple[Row[Any], Due]] = []
     for row in rows:
-        due = _due(cause, row, _payable_back(row, shares[row.seller_id]))
+        back = _payable_back(row, shares[row.seller_id]) + (more or {}).get(row.seller_id, 0)
+        due = _due(cause, row, back)
         paid = held.pay(row.seller_id, row.currency, due.amount, of=cause)
         if paid:
             entries.append(netting.set_off_entry(scope, due, paid))
