@@ -12,8 +12,9 @@ from marketbill.ids import SellerId, public_id
 from marketbill.ledger import accounts
 from marketbill.ledger.accounts import SellerPosition
 from marketbill.provider.objects import CapabilityState
-from marketbill.sellers import queries, seller, vat_check
+from marketbill.sellers import queries, seller, suspension, vat_check
 from marketbill.sellers.seller import SellerDraft
+from marketbill.sellers.suspension import SuspensionCause
 from marketbill.sellers.vat_check import VatStatus
 from marketbill_graphql import declare, party_tokens
 from marketbill_graphql.access import PLATFORM_READERS, PLATFORM_WRITERS, SELLER, TENANT, access
@@ -27,6 +28,7 @@ from marketbill_graphql.scalars import CurrencyCode
 
 PARTIES = PLATFORM_READERS | SELLER
 strawberry.enum(VatStatus, description="What is known of a VAT number beyond its form.")
+strawberry.enum(SuspensionCause, description="Why a seller may not sell: the ladder of debts, or an operator.")
 strawberry.enum(CapabilityState, description="Whether the provider lets an account receive transfers.")
 
 
@@ -71,6 +73,21 @@ class VatCheck:
     holder: str | None = strawberry.field(description="In whose name it is registered, where its state tells.")
     next_attempt_at: datetime | None = strawberry.field(description="When it is asked again; null once it answered.")
     failure: str | None = strawberry.field(description="Why there was no answer the last time.")
+
+
+@declare.output(PARTIES)
+class SellerSuspension:
+    """A time in which the platform let a seller sell nothing."""
+
+    cause: SuspensionCause
+    reason: str
+    placed_at: datetime
+    placed_by: str = strawberry.field(
+        directives=[access(PLATFORM_READERS)], description="An operator's key, or `marketbill`."
+    )
+    lifted_at: datetime | None
+    lifted_by: str | None = strawberry.field(directives=[access(PLATFORM_READERS)])
+    lift_reason: str | None
 
 
 @declare.output(PARTIES)
@@ -122,6 +139,24 @@ class Seller(Node):
         """What the register of VAT numbers said about the present number; null where nobody asked it."""
         found = await info.context.load(vat_check.evidence, self.row.id)
         return vat_check_of(found) if found is not None else None
+
+    @declare.computed
+    async def suspensions(self, info: Info) -> list[SellerSuspension]:
+        """When and why the platform suspended the seller, the newest first, at most 20. One for debts ends by itself
+        once nothing is owed any more, unless a debt was written off."""
+        found = await info.context.load(suspension.of, self.row.id) or []
+        return [
+            SellerSuspension(
+                cause=SuspensionCause(row.cause),
+                reason=row.reason,
+                placed_at=row.placed_at,
+                placed_by=row.placed_by,
+                lifted_at=row.lifted_at,
+                lifted_by=row.lifted_by,
+                lift_reason=row.lift_reason,
+            )
+            for row in found
+        ]
 
     @declare.computed
     async def balances(self, info: Info) -> list[SellerBalance]:

@@ -20,6 +20,8 @@ from marketbill.recovery.model import PaidBy
 from marketbill.recovery.payment import Received
 from marketbill.recovery.write_off import SecondPersonNeeded
 from marketbill.rules.debt_ladder import Step
+from marketbill.sellers import seller as sellers
+from marketbill.sellers import suspension
 
 
 def other(market: Market) -> Actor:
@@ -83,6 +85,88 @@ async def test_the_ladder_by_the_calendar(market: Market) -> None:
     await market.machine.advance(days=60)
     assert (await steps(market, id))[5:] == [("WRITE_OFF", "DUE")]
     assert await receivable(market) == 3599
+
+
+async def suspensions(market: Market) -> list[tuple[str, str, str | None]]:
+    async with market.machine.services.db.read(market.platform) as scope:
+        id = market.sellers["B"]
+        return [(one.cause, one.placed_by, one.lifted_by) for one in (await suspension.of(scope, [id]))[id]]
+
+
+async def suspend(market: Market, *, suspended: bool) -> None:
+    await sellers.change(
+        market.machine.services,
+        market.operator,
+        idempotency_key=market.machine.key(),
+        id=market.seller_id("B"),
+        changes={"suspended": suspended},
+    )
+
+
+async def test_who_pays_his_debts_may_sell_again(market: Market) -> None:
+    await in_debt(market, 3599)
+    before = await market.sale(market.line("B", 2000))
+    await market.machine.advance(days=8)
+    [first] = [one.remaining for one in await rows(market, select(debt))]
+    assert first == 3599 - (2000 - 230)  # A sale of 20.00, less 10 % and 0.30.
+    assert await market.transfers(before) == []
+    await market.machine.advance(days=60)
+    assert await suspensions(market) == [("DEBT", "marketbill", None)]
+
+    await pay(market, 1828)
+    await market.machine.quiet()
+    assert (await market.seller_row("B")).suspended
+    await pay(market, 1, "NL-2")
+    await market.machine.quiet()
+
+    assert not (await market.seller_row("B")).suspended
+    assert await suspensions(market) == [("DEBT", "marketbill", "marketbill")]
+    async with market.machine.services.db.read(market.platform) as scope:
+        [told] = (await suspension.of(scope, [market.sellers["B"]]))[market.sellers["B"]]
+    [owed] = await rows(market, select(debt))
+    assert told.lift_reason == f"All debts of the seller are paid, the last {public_id('debt', owed.id)}."
+    await market.sale(market.line("B", 5000))
+    await market.prove()
+
+
+async def test_a_sale_made_before_pays_the_debt_and_ends_the_suspension(market: Market) -> None:
+    days = [(Step.NETTING, 0), (Step.SUSPENSION, 1)]
+    await policy.publish(market.machine.services, market.operator, idempotency_key="p", steps=days, limits={})
+    await in_debt(market, 1000)
+    await market.sale(market.line("B", 5000))
+    await market.machine.advance(days=1)
+    assert (await market.seller_row("B")).suspended
+    await market.machine.advance(days=8)
+    assert await debts(market) == {"B": [(1000, 0)]}
+    assert await suspensions(market) == [("DEBT", "marketbill", "marketbill")]
+    assert not (await market.seller_row("B")).suspended
+
+
+async def test_a_write_off_lifts_no_suspension(market: Market) -> None:
+    services, operator = market.machine.services, market.operator
+    id = await in_debt(market, 2727)
+    await market.machine.advance(days=61)
+    made = await write_off.propose(services, operator, idempotency_key="w1", debt_id=id, reason="insolvent")
+    await write_off.approve(services, other(market), idempotency_key="w2", id=public_id("write-off", made.id))
+    await market.machine.advance(days=1)
+    assert await receivable(market) == 0
+    assert (await market.seller_row("B")).suspended
+    await suspend(market, suspended=False)
+    assert not (await market.seller_row("B")).suspended
+    assert await suspensions(market) == [("DEBT", "marketbill", market.operator.id)]
+
+
+async def test_an_operators_suspension_is_not_lifted_by_paying(market: Market) -> None:
+    await in_debt(market, 1000)
+    await market.machine.advance(days=61)
+    await suspend(market, suspended=True)
+    await pay(market, 1000)
+    await market.machine.quiet()
+    assert (await market.seller_row("B")).suspended
+    assert sorted(await suspensions(market), key=str) == [
+        ("DEBT", "marketbill", "marketbill"),
+        ("OPERATOR", market.operator.id, None),
+    ]
 
 
 async def test_above_the_limit_the_seller_is_suspended_at_once(market: Market) -> None:

@@ -31,6 +31,7 @@ from marketbill.platforms.model import platform, provider_credential
 from marketbill.provider.kinds import kinds_of
 from marketbill.reconciliation.reconcile import RECONCILE
 from marketbill.recovery.ladder import DUE as DEBT_DUE
+from marketbill.recovery.ladder import PAID as DEBTS_PAID
 from marketbill.refunds.outcome import ARRIVED as REFUND_ARRIVED
 from marketbill.refunds.outcome import DECIDABLE as REFUND_DECIDABLE
 from marketbill.sellers.upkeep import NEWS_DUE as SELLER_NEWS_DUE
@@ -103,7 +104,9 @@ _RESTLESS = text(
         {_requests_due("execute_reversals")}
           or exists (select from reversal r where r.platform_id = p.platform_id and r.status = 'WAITING')
           as execute_reversals,
-        exists (select from debt d where d.platform_id = p.platform_id and {DEBT_DUE}) as keep_up_debts,
+        exists (select from debt d where d.platform_id = p.platform_id and {DEBT_DUE})
+          or exists (select from seller_suspension u where u.platform_id = p.platform_id and {DEBTS_PAID})
+          as keep_up_debts,
         {_requests_due("execute_payouts")} as execute_payouts,
         {_requests_due("execute_refunds")}
           or exists (select from refund r where r.platform_id = p.platform_id and {REFUND_DECIDABLE})

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, text
 
 from marketbill.db import WriteScope
+from marketbill.events import outbox
 from marketbill.ids import SellerId, new_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import Posting, Source
@@ -87,6 +88,9 @@ class OpenDebts:
                     for id, amount in sorted(self.paid.items())
                 ],
             )
+        if any(row.remaining == self.paid.get(row.id) for row in self.rows):
+            # Whoever was suspended for it, and owes nothing else, may sell again.
+            await outbox.enqueue(scope, "keep_up_debts", str(scope.platform))
 
 
 async def lock_open(scope: WriteScope, sellers: Collection[UUID]) -> OpenDebts:

@@ -13,8 +13,9 @@ from marketbill.prepared import prepared
 from marketbill.recovery import policy
 from marketbill.recovery.model import debt_step
 from marketbill.rules.debt_ladder import DEBIT_COUNTRIES, Ladder, Planned, Step
-from marketbill.sellers import seller as sellers
+from marketbill.sellers import suspension
 from marketbill.sellers.model import seller
+from marketbill.sellers.suspension import SuspensionCause
 from marketbill.services import Services
 
 #: Sellers whose debts take their steps in one transaction.
@@ -22,6 +23,26 @@ BATCH_MAX = 50
 _ROUNDS_MAX = 200
 #: SQL: debts `d` that have a step to take.
 DUE = "d.next_step_at <= :now"
+#: SQL: suspensions `u` for debts of sellers who owe nothing any more, and were not let off anything.
+PAID = (
+    "u.lifted_at is null and u.cause = 'DEBT' and u.written_off_at is null and not exists ("
+    "select from debt o where o.platform_id = u.platform_id and o.seller_id = u.seller_id and o.remaining > 0)"
+)
+_PAID_UP = text(
+    f"""
+    select u.seller_id from seller_suspension u where u.platform_id = :platform and {PAID}
+    order by u.seller_id limit :limit
+    """  # noqa: S608 (our own words alone)
+)
+_STILL_PAID_UP = text(
+    f"""
+    select u.seller_id, (
+        select d.id from debt d where d.platform_id = u.platform_id and d.seller_id = u.seller_id
+          and d.closed_at is not null order by d.closed_at desc, d.id desc limit 1
+      ) as last_paid
+    from seller_suspension u where u.platform_id = :platform and u.seller_id = any(:sellers) and {PAID}
+    """  # noqa: S608 (our own words alone)
+).bindparams(bindparam("sellers", type_=ARRAY(Uuid)))
 _SELLERS = text(
     f"""
     select distinct d.seller_id from debt d where d.platform_id = :platform and {DUE}
@@ -53,7 +74,13 @@ _TAKEN = prepared(
 
 
 async def keep_up_debts(services: Services, platform: PlatformId) -> None:
-    """Takes every step that is due; safe to run in many workers at once."""
+    """Takes every step that is due, and lifts the suspensions of those who owe nothing any more; safe to run in many
+    workers at once."""
+    for _ in range(_ROUNDS_MAX):
+        async with services.db.write(platform) as scope:
+            lifted = await _lift_paid(scope)
+        if lifted < BATCH_MAX:
+            break
     for _ in range(_ROUNDS_MAX):
         async with services.db.write(platform) as scope:
             values = {"platform": platform, "now": scope.now, "limit": BATCH_MAX}
@@ -64,6 +91,21 @@ async def keep_up_debts(services: Services, platform: PlatformId) -> None:
             await _climb(scope, {row.id: row for row in locked})
         if len(due) < BATCH_MAX or not locked:
             return
+
+
+async def _lift_paid(scope: WriteScope) -> int:
+    """How many sellers may sell again. Read once more when they are locked: none of them may owe anything by then."""
+    found = await scope.rows(_PAID_UP, {"platform": scope.platform, "limit": BATCH_MAX})
+    if not found:
+        return 0
+    ids = [row.seller_id for row in found]
+    locked = await scope.rows(_LOCK_SELLERS, {"platform": scope.platform, "sellers": ids})
+    values = {"platform": scope.platform, "sellers": [row.id for row in locked]}
+    rows = await scope.rows(_STILL_PAID_UP, values)
+    for row in rows:
+        last = f", the last {public_id('debt', row.last_paid)}" if row.last_paid else ""
+        await suspension.lift_paid(scope, [row.seller_id], reason=f"All debts of the seller are paid{last}.")
+    return len(rows)
 
 
 async def _climb(scope: WriteScope, owners: dict[UUID, Row[Any]]) -> None:
@@ -155,5 +197,6 @@ async def _suspend(
     if owner.id in suspended:
         return "SUSPENDED_BEFORE", f"The seller was suspended already, {why}."
     suspended.add(owner.id)
-    await sellers.suspend(scope, owner.id)
-    return "SUSPENDED", f"The seller may sell nothing from now on, {why}. An operator lifts it with sellerUpdate."
+    note = f"The seller may sell nothing from now on, {why}, until he owes nothing or an operator lifts it."
+    await suspension.place(scope, owner.id, SuspensionCause.DEBT, by=suspension.SYSTEM, reason=note)
+    return "SUSPENDED", note

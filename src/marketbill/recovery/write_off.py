@@ -17,6 +17,7 @@ from marketbill.payouts import debts
 from marketbill.payouts.model import debt
 from marketbill.platforms.keys import tenant
 from marketbill.recovery.model import WriteOffStatus, write_off
+from marketbill.sellers import suspension
 from marketbill.services import Services
 from marketbill.text import checked_reason
 
@@ -116,6 +117,7 @@ async def approve(services: Services, actor: Actor, *, idempotency_key: str, id:
             raise StateConflict("The debt was paid meanwhile.", current_state="CLOSED", path=("id",))
         await held.record(scope)
         await _decide(scope, row.id, WriteOffStatus.BOOKED, actor, booked=booked)
+        await suspension.written_off(scope, row.seller_id)
         await idempotency.finish(scope, claim, {"id": id})
         await journal.post_all(scope, [_entry(scope, row, booked, actor)])
         return await load(scope, write_off_id)

@@ -54,3 +54,21 @@ vat_check = Table(
 
 While nobody has answered, `next_attempt_at` says when it is asked again, and `failure` why it did not the last time.
 """
+
+seller_suspension = Table(
+    "seller_suspension",
+    metadata,
+    platform_key(),
+    Column("id", Uuid, primary_key=True),
+    Column("seller_id", Uuid, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("written_off_at", Instant),
+    Column("lifted_at", Instant),
+    Column("lifted_by", Text),
+    Column("lift_reason", Text),
+)
+"""Why a seller may not sell, since when and by whom. `written_off_at`: a debt of his was written off meanwhile, so that
+one for debts is lifted by an operator alone."""

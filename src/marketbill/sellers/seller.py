@@ -25,8 +25,9 @@ from marketbill.prepared import prepared
 from marketbill.rules.tax.parties import SellerTax
 from marketbill.rules.tax.registration import checked_registrations
 from marketbill.rules.tax.vat_number import check_country
-from marketbill.sellers import onboarding, vat_check
+from marketbill.sellers import onboarding, suspension, vat_check
 from marketbill.sellers.model import seller as table
+from marketbill.sellers.suspension import SuspensionCause
 from marketbill.services import Services
 from marketbill.text import check_usable
 
@@ -182,18 +183,19 @@ async def change(
             .where(table.c.platform_id == platform, table.c.id == seller_id)
             .values(**values, updated_at=scope.now, version=row.version + 1)
         )
+        if "suspended" in changes:
+            await _record_suspension(scope, actor, seller_id, suspended=changes["suspended"])
         await idempotency.finish(scope, claim, {"id": id})
         changed = await load(scope, seller_id)
     return changed if check_id is None else await _asked(services, platform, seller_id, check_id)
 
 
-async def suspend(scope: WriteScope, id: UUID) -> None:
-    """Shuts a seller's gate to sell, within a transaction that holds his row."""
-    await scope.run(
-        update(table)
-        .where(table.c.platform_id == scope.platform, table.c.id == id)
-        .values(suspended=True, updated_at=scope.now, version=table.c.version + 1)
-    )
+async def _record_suspension(scope: WriteScope, actor: Actor, id: SellerId, *, suspended: bool) -> None:
+    """Who shut or opened the gate. One who is suspended for debts, and by an operator too, is not let go by paying."""
+    if suspended:
+        await suspension.record(scope, id, SuspensionCause.OPERATOR, by=actor.id, reason="Suspended by an operator.")
+    else:
+        await suspension.lift(scope, id, by=actor.id, reason="Lifted by an operator.")
 
 
 async def _asked(services: Services, platform: PlatformId, id: SellerId, check_id: UUID) -> Row[Any]:
