@@ -134,7 +134,10 @@ class BankResultImportInput:
     """What the bank answered."""
 
     idempotency_key: str
-    content: str = strawberry.field(description="The pain.002 or camt.053 file; imported whole or not at all, once.")
+    content: str = strawberry.field(
+        description="The pain.002 or camt.053 file; imported whole or not at all, once. At most 10,000 characters: "
+        "`marketbill bank-import` takes larger files."
+    )
 
 
 PayeeSetError = Annotated[AnyMutationError, strawberry.union("PayeeSetError")]

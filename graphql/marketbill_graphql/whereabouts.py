@@ -102,7 +102,7 @@ class WhereaboutsQueries:
         context = info.context
 
         async def found(scope: Any) -> tuple[UUID, list[Whereabouts]]:
-            row = await sellers.by_id(scope, context.actor, seller_id)
+            row = await sellers.by_id(scope, context.actor, seller_id, path=("sellerId",))
             return row.id, await whereabouts.whereabouts(scope, row.id)
 
         id, told = await context.read(found)

@@ -147,6 +147,11 @@ async def test_ordered_paid_and_sent_back(ready: Market) -> None:
     books = await ready.books()
     assert (books["bank:clearing", "EUR"], books["bank", "EUR"], books["seller:A:payable", "EUR"]) == (0, -4359, 0)
 
+    services, key = ready.machine.services, ready.machine.key()
+    for _ in range(3):  # the file is known, and its key is new, and then known too
+        again = await bank.take(services, ready.operator, idempotency_key=key, content=booked.encode())
+        assert again.outcome == {"orders": 1, "others": 1, "PAID": 1}
+
     await take(ready, statement((reference(a), "CRDT", "43.59"), message="S2"))
     assert [kind for kind, _ in await ready.journal(a.id)] == [
         "bank-payout-created",
@@ -203,6 +208,9 @@ async def test_a_file_that_does_not_match_is_taken_in_no_part(ready: Market, wro
         ('<!DOCTYPE x [<!ENTITY e "e">]><Document>&e;</Document>', "document type"),
         ('<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"/>', "neither"),
         (statement(("pot-1", "DBIT", "1.005")), "no amount"),
+        (statement(("pot-1", "DBIT", "1E999999")), "no amount"),
+        (statement(("pot-1", "DBIT", "9" * 5000)), "no amount"),
+        (statement(("pot-1", "DBIT", "1_0")), "no amount"),
     ],
 )
 async def test_what_is_no_answer_is_refused(content: str, says: str) -> None:

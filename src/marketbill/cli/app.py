@@ -39,7 +39,15 @@ COMMANDS = (
         _BOOKS,
         "Explain a payout, from the bank's line to the lines of orders.",
     ),
-    Command("statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, as a table or as CSV."),
+    Command(
+        "statement", "marketbill.cli.books:statement", _BOOKS, "Print a seller's statement, or write it to a file."
+    ),
+    Command(
+        "bank-import",
+        "marketbill.cli.bank_import:bank_import",
+        _BOOKS,
+        "Import what the bank answered to files of payouts.",
+    ),
     Command("explain", "marketbill.cli.explain:explain", _BOOKS, "Explain an amount, down to what it was made of."),
     Command("ledger", "marketbill.cli.ledger.program:ledger", _BOOKS, "Close, correct, export and prove the books."),
     Command("fx", "marketbill.cli.fx:fx", _BOOKS, "Show exchange rates, and bring them up to date."),

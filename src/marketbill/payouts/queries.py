@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, Row, Select, Table, Uuid, bindparam, func, select
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
-from marketbill.errors import NotFound
+from marketbill.errors import NotFound, Path
 from marketbill.ids import parse_id
 from marketbill.paging import Page, PageRequest, newest_first
 from marketbill.payouts.model import (
@@ -71,18 +71,18 @@ async def transfers_of(scope: Scope, actor: Actor, payments: Sequence[UUID]) -> 
 
 async def transfer_by_id(scope: Scope, actor: Actor, id: str) -> Row[Any]:
     """One transfer. Raises NotFound."""
-    return await _by_id(scope, actor, transfer, "transfer", id)
+    return await _by_id(scope, actor, transfer, "transfer", id, ("id",))
 
 
-async def payout_by_id(scope: Scope, actor: Actor, id: str) -> Row[Any]:
+async def payout_by_id(scope: Scope, actor: Actor, id: str, *, path: Path = ("id",)) -> Row[Any]:
     """One payout. Raises NotFound."""
-    return await _by_id(scope, actor, payout, "payout", id)
+    return await _by_id(scope, actor, payout, "payout", id, path)
 
 
 async def lines(scope: Scope, actor: Actor, id: str, request: PageRequest) -> Page:
     """What a payout is made of, newest item first: rows of items, with `taken`, the part that the payout has, and of a
     transfer its `payment_id`. Raises NotFound."""
-    row = await payout_by_id(scope, actor, id)
+    row = await payout_by_id(scope, actor, id, path=("payoutId",))
     statement = (
         select(payout_item, payout_line.c.amount.label("taken"), transfer.c.payment_id)
         .join(
@@ -163,8 +163,8 @@ def _visible(scope: Scope, actor: Actor, table: Table) -> Select[Any]:
     return statement if actor.seller is None else statement.where(table.c.seller_id == actor.seller)
 
 
-async def _by_id(scope: Scope, actor: Actor, table: Table, kind: str, id: str) -> Row[Any]:
-    row = await scope.first(_visible(scope, actor, table).where(table.c.id == parse_id(kind, id, path=("id",))))
+async def _by_id(scope: Scope, actor: Actor, table: Table, kind: str, id: str, path: Path) -> Row[Any]:
+    row = await scope.first(_visible(scope, actor, table).where(table.c.id == parse_id(kind, id, path=path)))
     if row is None:
-        raise NotFound(kind, id, path=("id",))
+        raise NotFound(kind, id, path=path)
     return row

@@ -47,9 +47,9 @@ class LineState(NamedTuple):
 class AboveRest(InvalidInput):
     """More than is left to be given back of a line; `rest` in minor units."""
 
-    def __init__(self, *, line_id: str, wanted: int, rest: int, path: Path = ()) -> None:
+    def __init__(self, *, wanted: int, rest: int, path: Path = ()) -> None:
         super().__init__(
-            f"{wanted} cannot be given back of the line {line_id}: {rest} is left of it.",
+            f"{wanted} (minor units) cannot be given back: {rest} is left.",
             path=path,
             constraint=f"<= {rest}",
         )
@@ -60,9 +60,9 @@ class AboveRest(InvalidInput):
 class QuantityAboveLine(InvalidInput):
     """More pieces than the line has left."""
 
-    def __init__(self, *, line_id: str, wanted: int, left: int, path: Path = ()) -> None:
+    def __init__(self, *, wanted: int, left: int, path: Path = ()) -> None:
         super().__init__(
-            f"{wanted} pieces of the line {line_id} cannot be returned: {left} are left.",
+            f"Pieces that cannot be returned: {wanted}. Left of the line: {left}.",
             path=path,
             constraint=f"<= {left}",
         )
@@ -82,7 +82,7 @@ def give(line: LinePlan, state: LineState, amount: int, terms: FeesReturned | No
     """The state after the buyer got `amount` (minor units) more. Raises AboveRest."""
     left = rest(line, state, terms)
     if amount > left:
-        raise AboveRest(line_id=line.line_id, wanted=amount, rest=left, path=path)
+        raise AboveRest(wanted=amount, rest=left, path=path)
     if terms is None:
         return state._replace(goodwill=state.goodwill + amount)
     explained = _charged(line, state.gross, state, terms) + amount + state.rounding
@@ -107,7 +107,7 @@ def give_pieces(
     All pieces together make exactly the goods. Raises QuantityAboveLine, AboveRest.
     """
     if pieces > of - state.quantity:
-        raise QuantityAboveLine(line_id=line.line_id, wanted=pieces, left=of - state.quantity, path=path)
+        raise QuantityAboveLine(wanted=pieces, left=of - state.quantity, path=path)
     goods = line.amounts.gross - line.amounts.shipping
     piece_gross = round_ratio(goods * (state.quantity + pieces), of) - round_ratio(goods * state.quantity, of)
     by = terms or FeesReturned()
@@ -131,7 +131,7 @@ def give_tax(line: LinePlan, state: LineState, terms: FeesReturned | None, *, pa
         return state
     left = rest(line, state, terms)
     if amount > left:
-        raise AboveRest(line_id=line.line_id, wanted=amount, rest=left, path=path)
+        raise AboveRest(wanted=amount, rest=left, path=path)
     if terms is None:
         return state._replace(goodwill=state.goodwill + amount)
     return state._replace(untaxed=1, paid=state.paid + amount)

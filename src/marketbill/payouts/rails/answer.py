@@ -1,6 +1,7 @@
 """What a bank answers, read: of each order its fate. A payment status report (pain.002) tells whether orders were
 taken, a statement of the account (camt.053) what was debited, and what came back."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,8 @@ SIZE_MAX = 20_000_000
 ENTRIES_MAX = 50_000
 _SPACE = "urn:iso:std:iso:20022:tech:xsd:"
 _PATH = ("content",)
+#: An amount as ISO 20022 writes it: at most eighteen digits, five of them behind the point.
+_WRITTEN = re.compile(r"[0-9]{1,18}(\.[0-9]{1,5})?")
 #: What a status says of an order that is settled, or never will be; others say that it is on its way.
 _SETTLED = frozenset({"ACSC", "ACCC"})
 _REJECTED = frozenset({"RJCT", "CANC"})
@@ -201,12 +204,16 @@ def _booked(entry: _Reader) -> Iterator[Verdict]:
 
 def _amount(node: _Reader) -> tuple[int, str]:
     currency = node.node.get("Ccy") or ""
+    said = (node.node.text or "").strip()
     try:
-        scaled = Decimal((node.node.text or "").strip()).scaleb(exponent(currency))
-        if scaled != int(scaled) or scaled < 0:
+        # Checked before it is computed with: Decimal reads exponents, underscores and the digits of every script too.
+        if not _WRITTEN.fullmatch(said):
+            raise InvalidOperation
+        scaled = Decimal(said).scaleb(exponent(currency))
+        if scaled != int(scaled):
             raise InvalidOperation
         return int(scaled), currency
-    except (InvalidOperation, ValueError, OverflowError, InvalidInput):
+    except (InvalidOperation, InvalidInput):
         words = f"{(node.node.text or '')[:40]} {currency[:10]}"
         raise NoAnswer(f"This is no amount: {words!r} ({node.place}).", path=_PATH, constraint="an amount") from None
 

@@ -118,37 +118,44 @@ async def take(services: Services, actor: Actor, *, idempotency_key: str, conten
 
     Raises NoAnswer, AnswerMismatch; nothing is taken of such a file.
     """
-    platform = tenant(actor)
-    told = answers.read(content)
-    digest = hashlib.sha256(content).digest()
-    async with services.db.write(platform) as scope:
+    told, digest = answers.read(content), hashlib.sha256(content).digest()
+    async with services.db.write(tenant(actor)) as scope:
         claim = await idempotency.claim(
             scope, actor=actor.idempotency_scope, operation="bankResultImport", key=idempotency_key, body=digest
         )
-        known = await scope.first(
-            select(bank_result).where(bank_result.c.platform_id == platform, bank_result.c.sha256 == digest)
+        if claim.replay is None:
+            await idempotency.finish(scope, claim, {"sha256": digest.hex()})
+        return await imported(services, scope, told, digest, by=actor.id)
+
+
+async def imported(services: Services, scope: WriteScope, told: Answer, digest: bytes, *, by: str) -> Row[Any]:
+    """What is kept of an answer whose file has this SHA-256, and what it tells done; the same file again does nothing.
+
+    Raises AnswerMismatch.
+    """
+    known = await scope.first(
+        select(bank_result).where(bank_result.c.platform_id == scope.platform, bank_result.c.sha256 == digest)
+    )
+    if known is not None:
+        return known
+    await _check_account(services, scope, told)
+    steps, outcome = await _match(scope, told)
+    row = await scope.one(
+        insert(bank_result)
+        .values(
+            platform_id=scope.platform,
+            id=new_id(),
+            kind=told.kind,
+            message_id=told.message,
+            sha256=digest,
+            outcome=outcome,
+            imported_at=scope.now,
+            imported_by=by,
         )
-        if known is not None:
-            return known
-        await idempotency.finish(scope, claim, {"sha256": digest.hex()})
-        await _check_account(services, scope, told)
-        steps, outcome = await _match(scope, told)
-        row = await scope.one(
-            insert(bank_result)
-            .values(
-                platform_id=platform,
-                id=new_id(),
-                kind=told.kind,
-                message_id=told.message,
-                sha256=digest,
-                outcome=outcome,
-                imported_at=scope.now,
-                imported_by=actor.id,
-            )
-            .returning(bank_result)
-        )
-        await _apply(scope, steps)
-        return row
+        .returning(bank_result)
+    )
+    await _apply(scope, steps)
+    return row
 
 
 async def file_by_id(scope: Scope, id: str) -> Row[Any]:
