@@ -3,13 +3,16 @@
 import asyncio
 
 import pytest
-from tests.disputes.court import disputed
+from tests.disputes.court import disputed, publish
 from tests.market.market import Market
 from tests.refunds.refunding import create, draft, of_line, preview, refund, refund_row, worked_sale
 
+from marketbill.disputes.execute import execute_disputes
+from marketbill.disputes.model import RecoverAt
 from marketbill.errors import PreviewStale
 from marketbill.ids import RefundId
 from marketbill.refunds.draft import NotRefundable
+from marketbill.webhooks.handle import handle_events
 
 
 async def test_two_at_once_with_one_preview_make_one_refund(market: Market) -> None:
@@ -60,3 +63,22 @@ async def test_what_a_bank_disputes_is_not_refunded_beside(market: Market) -> No
     with pytest.raises(NotRefundable) as refusal:
         await refund(market, await of_line(market, payment, 0, amount=2000))
     assert refusal.value.current_state == "DISPUTED"
+
+
+async def test_what_a_refund_under_way_does_not_give_back_is_not_the_platforms_loss(market: Market) -> None:
+    """The provider refuses to refund what was disputed meanwhile: then all of the sale is the dispute's."""
+    payment = await worked_sale(market)
+    await market.machine.advance(days=9)
+    await publish(market, recover_at=RecoverAt.OPENED)
+    asked = await of_line(market, payment, 0, amount=2000)
+    made = await create(market, asked, token=(await preview(market, asked)).token)
+    charge = (await market.payment(payment)).provider_charge
+    await market.machine.control(f"charges/{charge}/dispute", {})
+    await market.machine.delivered()
+    await handle_events(market.machine.services, market.platform)
+    await execute_disputes(market.machine.services, market.platform)
+    await market.machine.quiet()
+    await market.machine.sweep()
+    assert (await refund_row(market, RefundId(made.id))).status == "REFUSED"
+    assert (await market.books()).get(("expenses:dispute-loss", "EUR"), 0) == 0
+    await market.prove()

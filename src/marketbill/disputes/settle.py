@@ -1,8 +1,8 @@
 """What a dispute means for its sellers: their parts taken back when it is lost (D3 to D5), and given again when won.
 
 Each dispute is settled in transactions of its own, one step in each, with its payment's row locked: whoever changes a
-dispute holds that lock. A step that has to wait (for the sale to be settled, for a reversal to be decided) leaves the
-dispute due, and whatever it waits for owes the job again.
+dispute holds that lock. A step that has to wait (for the sale to be settled, for a reversal to be decided, for a refund
+to be answered) leaves the dispute due, and whatever it waits for owes the job again.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from marketbill.recovery import clawback
 from marketbill.refunds import arithmetic, tax_return
 from marketbill.refunds import policy as return_policies
 from marketbill.refunds.arithmetic import Wanted
-from marketbill.refunds.model import RefundKind
+from marketbill.refunds.model import RefundKind, RefundStatus, refund
 from marketbill.rules import disputes as rules
 from marketbill.rules.disputes import OVER, DisputeStatus, Outcome
 from marketbill.rules.return_policy import Cause
@@ -60,6 +60,16 @@ _RECOVERIES = prepared(
         dispute_recovery.c.dispute_id == bindparam("dispute"),
     )
     .order_by(dispute_recovery.c.round)
+)
+# The provider refuses a refund of what is disputed; what that gives back to the sellers is theirs to bear again.
+_UNDER_WAY = prepared(
+    select(refund.c.id)
+    .where(
+        refund.c.platform_id == bindparam("platform"),
+        refund.c.payment_id == bindparam("payment"),
+        (refund.c.status == RefundStatus.RECOVERING.value) | (refund.c.status == RefundStatus.SENDING.value),
+    )
+    .limit(1)
 )
 
 
@@ -108,6 +118,8 @@ async def _step(scope: WriteScope, id: UUID) -> bool:
         await _undo(scope, payment, row, live)
         return True
     if live is None and want.lost:
+        if await scope.first(_UNDER_WAY, {"platform": scope.platform, "payment": payment.id}) is not None:
+            return False
         await _begin(scope, payment, row, want, len(rounds) + 1)
         return True
     await _end(scope, payment, row, want)

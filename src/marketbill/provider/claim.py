@@ -110,7 +110,8 @@ _WITHDRAW = text(
       order by i.id for update skip locked
     )
     update provider_intent i
-    set status = 'ABANDONED', held_for = null, next_attempt_at = null, updated_at = :now, decision_reason = :reason
+    set status = 'ABANDONED', held_for = null, next_attempt_at = null, updated_at = :now,
+      decided_by = 'marketbill', decided_at = :now, decision_reason = :reason
     from mine where i.platform_id = :platform and i.id = mine.id
     returning i.id
     """
