@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
-from marketbill.errors import InvalidInput
+from marketbill.errors import InvalidInput, LimitExceeded
 from marketbill.idempotency import keys as idempotency
 from marketbill.platforms.keys import tenant
 from marketbill.rules.countries import known_country
@@ -22,6 +22,7 @@ from marketbill.text import check_usable, is_blank
 ENTITIES_MAX = 200
 ADDRESS_LINES_MAX = 6
 _LENGTH_MAX = 200
+_VAT_NUMBER_MAX = 40
 _COUNTRIES_MAX = 300
 _CODE = re.compile("[A-Z0-9]{1,12}", re.ASCII)
 
@@ -39,7 +40,8 @@ class EntityDraft:
 
 
 async def set(services: Services, actor: Actor, *, idempotency_key: str, draft: EntityDraft) -> Row[Any]:
-    """Writes a company down, or changes it; documents issued before stay as they are. Raises InvalidInput."""
+    """Writes a company down, or changes it; documents issued before stay as they are. Raises InvalidInput,
+    LimitExceeded."""
     platform = tenant(actor)
     _check(draft)
     async with services.db.write(platform) as scope:
@@ -51,6 +53,9 @@ async def set(services: Services, actor: Actor, *, idempotency_key: str, draft: 
             body=asdict(draft),
         )
         if claim.replay is None:
+            codes = {row.code for row in await all(scope)}
+            if draft.code not in codes and len(codes) >= ENTITIES_MAX:
+                raise LimitExceeded(f"A platform has at most {ENTITIES_MAX} companies.", path=("code",))
             values = {
                 **asdict(draft),
                 "address": list(draft.address),
@@ -90,6 +95,12 @@ def _check(draft: EntityDraft) -> None:
             f"A name has 1 to {_LENGTH_MAX} characters.", path=("name",), constraint=f"1..{_LENGTH_MAX} characters"
         )
     check_usable(draft.vat_number, path=("vatNumber",))
+    if draft.vat_number is not None and len(draft.vat_number) > _VAT_NUMBER_MAX:
+        raise InvalidInput(
+            f"A VAT number has at most {_VAT_NUMBER_MAX} characters.",
+            path=("vatNumber",),
+            constraint=f"<= {_VAT_NUMBER_MAX} characters",
+        )
     known_country(draft.country, path=("country",))
     if len(draft.address) > ADDRESS_LINES_MAX or any(len(line) > _LENGTH_MAX for line in draft.address):
         raise InvalidInput(
