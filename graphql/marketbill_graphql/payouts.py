@@ -47,7 +47,9 @@ class PayoutLine:
     id: strawberry.ID = strawberry.field(description="pit_… of the movement.")
     amount: Money = strawberry.field(description="Below zero for what was taken back.")
     of: Money = strawberry.field(description="The whole movement.")
-    source_type: str = strawberry.field(description="What moved it: transfer, reversal, payment.")
+    source_type: str = strawberry.field(
+        description="What moved it: transfer, reversal, payment, refund, dispute, payout item."
+    )
     source_id: strawberry.ID
     payment_id: strawberry.ID | None = strawberry.field(description="The sale that it comes from.")
     created_at: datetime

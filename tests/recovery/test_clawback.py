@@ -10,11 +10,12 @@ from tests.recovery import causes
 from tests.recovery.causes import approve, begin, debts, forecast, funded, refund, refuse, reversals, reverse
 
 from marketbill.errors import NotFound
-from marketbill.ids import PaymentId
+from marketbill.ids import PaymentId, public_id
 from marketbill.ledger.journal import Source
 from marketbill.payouts import payees
 from marketbill.payouts.model import Rail, payout_item
 from marketbill.payouts.payees import BankAccount
+from marketbill.reconciliation import payout_proof
 
 #: What is left to A of 50.00.
 NET = 4359
@@ -246,18 +247,38 @@ async def test_a_seller_paid_by_the_bank_is_given_back_a_piece_of_his_payouts(ma
     )
     payment = await market.sale(market.line("B", 3000))
     await market.machine.advance(days=9)
-    cause = refund()
-    assert await begin(market, cause, payment, {"B": 1000})
-    await approve(market, cause)
+    first, second = refund(), refund()
+    [told] = (await forecast(market, payment, {"B": 1000})).values()
+    assert (told.payable, told.reverse, told.debt) == (1000, 0, 0)
+    assert await begin(market, first, payment, {"B": 1000})
+    assert await funded(market, first) == {"B": (0, 1000, 0)}
+    await approve(market, first)
+    assert await balance(market, "seller:B:payable") == 2601 - 1000
+    assert await debts(market) == {}
+    await market.prove()
+
+    # A payout holds the 16.01 that are left, so what comes after it is a debt, and the next sale pays it.
+    await market.payout("B")
+    assert await begin(market, second, payment, {"B": 500})
+    await approve(market, second)
+    assert await debts(market) == {"B": [(500, 500)]}
     await market.sale(market.line("B", 3000))
     await market.machine.advance(days=9)
-    assert await debts(market) == {"B": [(1000, 0)]}
-    assert await balance(market, "seller:B:payable") == 2 * 2601 - 1000
+    assert await debts(market) == {"B": [(500, 0)]}
+    assert await balance(market, "seller:B:payable") == 2601 - 500
 
-    await refuse(market, cause)
+    for cause in (first, second):
+        await refuse(market, cause)
     await market.machine.quiet()
-    assert await balance(market, "seller:B:payable") == 2 * 2601
+    assert await balance(market, "seller:B:payable") == 2 * 2601 - 1601
     assert [row.amount for row in await market.transfers()] == []
     async with market.machine.services.db.read(market.platform) as scope:
-        rows = await scope.rows(select(payout_item.c.amount).order_by(payout_item.c.created_at, payout_item.c.id))
-    assert [row.amount for row in rows] == [2601, 1601, 1000]
+        items = await scope.rows(select(payout_item.c.amount).order_by(payout_item.c.created_at, payout_item.c.id))
+    assert [row.amount for row in items] == [2601, -1000, 2101, 1000, 500]
+    paid = await market.payout("B")
+    assert paid.amount == 2101 + 1000 + 500
+    proof = await payout_proof.prove(
+        market.machine.services, market.operator, market.platform, public_id("payout", paid.id), ask_provider=False
+    )
+    assert proof.residues == ()
+    await market.prove()

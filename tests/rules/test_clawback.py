@@ -22,6 +22,7 @@ STANDINGS = st.builds(
     left=st.integers(0, 20_000),
     is_released=st.booleans(),
     is_planned=st.booleans(),
+    unpaid=st.integers(0, 5_000),
     free=st.integers(0, 10_000),
     transfers=st.lists(HELD, max_size=4, unique_by=lambda one: one.transfer_id),
 )
@@ -45,6 +46,8 @@ STANDINGS = st.builds(
             (0, 600, 500, 658),
         ),
         (Standing(4379, True, True, 0, [Held(T1, 4379, False, True)]), (0, 0, 1758, 0)),
+        (Standing(4379, True, True, 0, (), 1000), (0, 1000, 0, 758)),
+        (Standing(4379, True, True, 500, [Held(T1, 500, False, False)], 1000), (0, 1000, 500, 258)),
     ],
 )
 def test_a_part_is_taken_where_it_is(standing: Standing, expected: tuple[int, int, int, int]) -> None:
@@ -71,7 +74,8 @@ def test_nothing_is_taken_twice_and_nothing_is_lost(part: int, standing: Standin
         assert 0 < amount <= left[id]
     assert sum(amount for id, amount in made.reversed if id not in under_way) <= standing.free
     if standing.is_released and standing.is_planned:
-        assert made.payable == sum(amount for _, amount in made.lowered)
+        assert made.payable == sum(amount for _, amount in made.lowered) + made.unpaid
+        assert 0 <= made.unpaid <= standing.unpaid
         assert made.reverse == sum(amount for _, amount in made.reversed)
 
 

@@ -65,7 +65,11 @@ _SHARES = text(
 ).bindparams(_PAYMENTS_IN)
 _CLAWED = text(
     """
-    select c.payment_id, c.cause_type, c.cause_id, c.payable, c.created_at, c.returned_at,
+    select c.payment_id, c.cause_type, c.cause_id, c.created_at, c.returned_at,
+      -- What was taken of payouts by the bank is a piece of its own.
+      c.payable + coalesce((select sum(i.amount) from payout_item i where i.platform_id = :platform
+        and i.source_type = c.cause_type and i.source_id = c.cause_id and i.seller_id = c.seller_id
+        and i.rail = 'BANK'), 0) as payable,
       coalesce((select sum(v.amount) from reversal v where v.platform_id = :platform and v.cause_type = c.cause_type
         and v.cause_id = c.cause_id and v.seller_id = c.seller_id and v.status = 'LOWERED'), 0) as lowered
     from clawback c where c.platform_id = :platform and c.payment_id = any(:payments) and c.seller_id = :seller
@@ -208,6 +212,9 @@ class _Book:
             cause = _named(row.cause_type, row.cause_id)
             words = f"taken back of {public_id('transfer', row.transfer_id)} for {cause}"
             return [Leg(LegKind.REVERSAL, row.whole, words, cause)]
+        if row.source_type in ("refund", "dispute"):
+            cause = _named(row.source_type, row.source_id)
+            return [Leg(LegKind.GIVEN_BACK, row.whole, f"given back before it was paid out: {cause}", cause)]
         if payment_id is None or payment_id not in self.shares:
             return [Leg(LegKind.OTHER, row.whole, row.source_type, _named(row.source_type, row.source_id))]
         name = public_id("payment", payment_id)
@@ -233,7 +240,7 @@ class _Book:
                 kind = _KINDS.get(one.kind, LegKind.OTHER)
                 legs.append(Leg(kind, int(one.amount), one.description, name))
         for one in self.clawed[payment_id]:
-            taken = one.payable + int(one.lowered)
+            taken = int(one.payable) + int(one.lowered)
             if taken and not (one.returned_at is not None and one.returned_at <= planned_at):
                 cause = _named(one.cause_type, one.cause_id)
                 legs.append(Leg(LegKind.GIVEN_BACK, -taken, f"given back before it was sent: {cause}", cause))

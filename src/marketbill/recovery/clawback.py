@@ -22,7 +22,7 @@ from marketbill.ids import SellerId, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source
 from marketbill.payments.model import payment_share
-from marketbill.payouts import again, custody, debts, netting, unsent
+from marketbill.payouts import again, custody, debts, netting, unpaid, unsent
 from marketbill.payouts import reversal as reversals
 from marketbill.payouts.again import Again
 from marketbill.payouts.debts import Owed
@@ -131,7 +131,8 @@ _GIVEN = text(
 
 class Forecast(NamedTuple):
     """From where a seller's part would be taken now, in minor units of the settlement currency: `pending`, `payable`
-    (what was not transferred), `reverse` (from his account at the provider), and what would be a `debt`."""
+    (what was not transferred, or not paid out by the platform's bank), `reverse` (from his account at the provider),
+    and what would be a `debt`."""
 
     seller_id: SellerId
     amount: int
@@ -167,8 +168,8 @@ async def forecast(scope: Scope, payment: Row[Any], parts: Mapping[SellerId, int
     values = _values(scope, payment, parts)
     shares = await scope.rows(_READ_SHARES, values)
     transfers = await scope.rows(_READ_TRANSFERS, values)
-    free = await custody.free(scope, parts)
-    standings = await _standings(scope, payment, parts, shares, transfers, free)
+    free = await custody.free(scope, parts), await unpaid.free(scope, parts)
+    standings = await _standings(scope, payment, parts, shares, transfers, *free)
     made = {id: taking(part, standings[id]) for id, part in parts.items() if part}
     return [
         Forecast(SellerId(id), parts[SellerId(id)], one.pending, one.payable, one.reverse, one.debt)
@@ -190,6 +191,8 @@ async def begin(scope: WriteScope, cause: Source, payment: Row[Any], parts: Mapp
     if not made:
         return True
     await _give_up_unsent(scope, cause, made)
+    currency = payment.settlement_currency or payment.currency
+    await unpaid.take(scope, cause, currency, {id: one.unpaid for id, one in made.items()})
     claimed: dict[UUID, int] = {}
     wanted = [Wanted(state.transfers[id], amount) for one in made.values() for id, amount in one.reversed]
     await reversals.ask(scope, cause, wanted, state.items, claimed)
@@ -326,7 +329,8 @@ async def _locked(scope: WriteScope, payment: Row[Any], parts: Mapping[SellerId,
     await scope.rows(_LOCK_SELLERS, {"platform": scope.platform, "sellers": values["sellers"]})
     transfers = await scope.rows(_LOCK_TRANSFERS, values)
     free, items = await custody.lock(scope, parts)
-    standings = await _standings(scope, payment, parts, shares, transfers, free)
+    by_bank = await unpaid.free(scope, parts)
+    standings = await _standings(scope, payment, parts, shares, transfers, free, by_bank)
     return _State(standings, {row.id: row for row in transfers}, items)
 
 
@@ -337,6 +341,7 @@ async def _standings(
     shares: Sequence[Row[Any]],
     transfers: Sequence[Row[Any]],
     free: Mapping[custody.Purse, int],
+    by_bank: Mapping[custody.Purse, int],
 ) -> dict[UUID, Standing]:
     missing = [id for id in sorted(parts) if id not in {share.seller_id for share in shares}]
     if missing:
@@ -356,6 +361,7 @@ async def _standings(
             is_planned=share.transfers_planned_at is not None,
             free=free.get((share.seller_id, currency), 0),
             transfers=held.get(share.seller_id, []),
+            unpaid=by_bank.get((share.seller_id, currency), 0),
         )
         for share in shares
     }

@@ -17,20 +17,22 @@ class Held(NamedTuple):
 
 class Standing(NamedTuple):
     """Where a seller's share of a payment stands. `left` is his net less what he gave back before; `free` is what his
-    account at the provider holds and no payout has. `transfers`, the newest first."""
+    account at the provider holds and no payout has, `unpaid` what the platform's own bank is to pay him and no payout
+    has. `transfers`, the newest first."""
 
     left: int
     is_released: bool
     is_planned: bool
     free: int
     transfers: Sequence[Held] = ()
+    unpaid: int = 0
 
 
 class Taking(NamedTuple):
     """From where a part is taken, in minor units: `pending + payable + reverse + debt` is the part.
 
     `own` is what the share itself gives back; `lowered` and `reversed` are what is taken of which transfer, that is of
-    `payable` and of `reverse`.
+    `payable` and of `reverse`; `unpaid` is the part of `payable` that the platform's bank pays out less.
     """
 
     own: int
@@ -40,12 +42,13 @@ class Taking(NamedTuple):
     debt: int
     lowered: tuple[tuple[UUID, int], ...] = ()
     reversed: tuple[tuple[UUID, int], ...] = ()
+    unpaid: int = 0
 
 
 def taking(part: int, standing: Standing) -> Taking:
     """Takes `part` (minor units, not negative) of a share: before its release of what is pending; then of what is
-    payable and no transfer was made of; then of transfers that were not sent; then back from the seller's account, as
-    far as it holds enough. The rest is a debt.
+    payable and no transfer was made of; then of transfers that were not sent; then of what the platform's own bank is
+    to pay; then back from the seller's account, as far as it holds enough. The rest is a debt.
     """
     if part < 0:
         raise ValueError("a part is not negative")
@@ -62,6 +65,8 @@ def taking(part: int, standing: Standing) -> Taking:
         if one.is_unsent and (taken := min(rest, one.left)) > 0:
             lowered.append((one.transfer_id, taken))
             rest -= taken
+    unpaid = min(rest, standing.unpaid)
+    rest -= unpaid
     for one in standing.transfers:
         # What is under way brings its own money along.
         most = 0 if one.is_unsent else one.left if one.under_way else min(one.left, free)
@@ -69,5 +74,5 @@ def taking(part: int, standing: Standing) -> Taking:
             reversed.append((one.transfer_id, taken))
             rest -= taken
             free -= 0 if one.under_way else taken
-    payable, reverse = sum(amount for _, amount in lowered), sum(amount for _, amount in reversed)
-    return Taking(own, 0, payable, reverse, part - payable - reverse, tuple(lowered), tuple(reversed))
+    payable, reverse = sum(amount for _, amount in lowered) + unpaid, sum(amount for _, amount in reversed)
+    return Taking(own, 0, payable, reverse, part - payable - reverse, tuple(lowered), tuple(reversed), unpaid)
