@@ -12,6 +12,7 @@ Goal: p95 under 200 ms at a million postings.
 
 import argparse
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -213,6 +214,7 @@ async def run(postings: int, sellers: int, reads: int, *, proven: bool, progress
         "filled_seconds": round(filled, 1),
         "proof_seconds": round(proved, 1) if proven else None,
         "findings": [str(finding) for finding in findings],
+        "load": round(os.getloadavg()[0], 1),
         "reads": [asdict(one) for one in found],
     }
 
@@ -246,6 +248,8 @@ def show(figures: dict[str, Any]) -> None:
     console.print(table)
     proved = figures["proof_seconds"]
     told = "not asked for" if proved is None else f"{len(figures['findings'])} findings in {proved:g} s"
+    if figures["load"] > (os.cpu_count() or 1):
+        console.print(f"The machine was busy (load {figures['load']:g}): repeat this on a quiet one.", style="yellow")
     console.print(f"{figures['sales']:,} sales booked in {figures['filled_seconds']:g} s; proof: {told}")
 
 
