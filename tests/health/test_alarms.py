@@ -11,7 +11,7 @@ from tests.market.market import Market
 from marketbill.events import inbox
 from marketbill.events.model import inbox_event
 from marketbill.health import alarms
-from marketbill.health.states import Kind
+from marketbill.health.waits import Kind
 from marketbill.provider.objects import ProviderEvent
 
 

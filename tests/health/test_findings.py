@@ -13,7 +13,7 @@ from marketbill.events.schedule import Recurring
 from marketbill.health.examination import examine
 from marketbill.health.findings import Finding
 from marketbill.health.processes import DRIFT_MAX, Part, clocks
-from marketbill.health.states import WAITS, Kind
+from marketbill.health.waits import WAITS, Kind
 from marketbill.ids import public_id
 from marketbill.payments.model import payment, payment_share
 from marketbill.payouts.model import payout, transfer

@@ -9,7 +9,7 @@ from tests.market.market import Market
 
 from marketbill.health.examination import examine
 from marketbill.health.findings import Finding
-from marketbill.health.states import WAITS, Kind
+from marketbill.health.waits import WAITS, Kind
 from marketbill.ids import public_id
 from marketbill.ledger import hold
 from marketbill.ledger.operations import correction

@@ -6,7 +6,8 @@ import pytest
 
 from marketbill.db import Database
 from marketbill.health.findings import count_late, count_waiting, name_late
-from marketbill.health.states import STATES, WAITS, Kind
+from marketbill.health.states import STATES
+from marketbill.health.waits import WAITS, Kind
 from marketbill.ids import PREFIX, PlatformId
 from marketbill.ledger.operations.correction import CorrectionStatus
 from marketbill.payments.model import PaymentStatus

@@ -12,7 +12,7 @@ from tests.market.market import Market
 
 from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed
 from marketbill.health.examination import examine
-from marketbill.health.states import Kind
+from marketbill.health.waits import Kind
 from marketbill.ids import PaymentId, public_id
 from marketbill.ledger.journal import Source
 from marketbill.payments import delivery, holds, release_rules, risk

@@ -12,7 +12,7 @@ from tests.market.market import Market
 
 from marketbill.errors import SellerNotAllowed
 from marketbill.health.examination import examine
-from marketbill.health.states import RECONNECT, Kind
+from marketbill.health.waits import RECONNECT, Kind
 from marketbill.ids import PaymentId, public_id
 from marketbill.interventions import provider_intent
 from marketbill.payouts import transfer as transfers

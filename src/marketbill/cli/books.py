@@ -72,7 +72,7 @@ def verify(
 
 def _explained(proofs: "list[tuple[str, list[Check]]]") -> str:
     """What could explain a difference: requests of which nobody knows yet what the provider did."""
-    from marketbill.health.states import WAITS, Kind
+    from marketbill.health.waits import WAITS, Kind
 
     words = WAITS[Kind.REQUEST_UNRESOLVED].words
     told = [check.found for _, checks in proofs for check in checks if check.name == "waits" and check.subject == words]

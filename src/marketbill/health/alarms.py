@@ -16,7 +16,7 @@ from sqlalchemy import ARRAY, Row, Text, Uuid, bindparam, text
 from marketbill.db import Instant, SystemScope
 from marketbill.health.findings import count_late
 from marketbill.health.processes import judge, read_signs
-from marketbill.health.states import WAITS, Kind
+from marketbill.health.waits import WAITS, Kind
 from marketbill.ids import NO_PLATFORM, public_id
 
 #: Looks in a row after which an alarm is raised; where nothing may wait at all, the first is enough.

@@ -7,7 +7,7 @@ from datetime import datetime
 from marketbill.db import Database
 from marketbill.health.findings import NAMED_MAX, Finding, Late, advice, count_late, name_late
 from marketbill.health.processes import judge, read_signs, schema_finding
-from marketbill.health.states import WAITS
+from marketbill.health.waits import WAITS
 from marketbill.ids import PlatformId, public_id
 
 #: Platforms whose things are named one by one; of the others it is told how many there are.

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 
 from marketbill.db import ReadScope, SystemScope
-from marketbill.health.states import RECONNECT, WAITS, Kind, Wait
+from marketbill.health.waits import RECONNECT, WAITS, Kind, Wait
 from marketbill.ids import PlatformId, public_id
 from marketbill.money import decimal_text
 from marketbill.provider.kinds import KINDS

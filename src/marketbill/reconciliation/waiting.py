@@ -2,7 +2,7 @@
 
 from marketbill.db import ReadScope
 from marketbill.health.findings import count_waiting
-from marketbill.health.states import WAITS, Kind
+from marketbill.health.waits import WAITS, Kind
 from marketbill.reconciliation.check import Check, holds, warning
 
 #: What may explain a difference that is seen a moment later, or is a matter for an operator.
