@@ -15,6 +15,7 @@ from marketbill.payouts.model import PayoutStatus, ReversalStatus, TransferStatu
 from marketbill.provider.model import IntentStatus
 from marketbill.provider.objects import CapabilityState
 from marketbill.refunds.model import RefundStatus
+from marketbill.rules.disputes import DisputeStatus
 
 NAMES = {
     "payment": set(PaymentStatus),
@@ -22,6 +23,7 @@ NAMES = {
     "reversal": set(ReversalStatus),
     "payout": set(PayoutStatus),
     "refund": set(RefundStatus),
+    "dispute": set(DisputeStatus),
     "seller": set(CapabilityState),
     "request": set(IntentStatus),
     "correction": set(CorrectionStatus),

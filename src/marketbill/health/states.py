@@ -18,6 +18,7 @@ class State:
 
 _REQUESTS = (Kind.REQUEST_OVERDUE, Kind.REQUEST_UNRESOLVED, Kind.REQUEST_HELD, Kind.REQUEST_GIVEN_UP)
 _BUYER = "the buyer may still pay; resolve_payments asks, ever less often, for 30 days"
+_JUDGED = "the buyer's bank takes its months; its word comes as an event, or is found by the catch-up"
 
 STATES: tuple[State, ...] = (
     # A request that is under way stands for the payment, transfer, payout or account that it is to make.
@@ -63,6 +64,15 @@ STATES: tuple[State, ...] = (
     State("refund", "FAILED", (Kind.REFUND_FAILED,)),
     State("refund", "REFUSED", final=True),
     State("refund", "CREDITED", final=True),
+    State("dispute", "INQUIRY", (Kind.DISPUTE_UNANSWERED, *_REQUESTS)),
+    State("dispute", "INQUIRY_ANSWERED", because=_JUDGED),
+    State("dispute", "INQUIRY_CLOSED", final=True),
+    State("dispute", "NEEDS_RESPONSE", (Kind.DISPUTE_UNANSWERED, Kind.DISPUTE_UNSETTLED, *_REQUESTS)),
+    State("dispute", "UNDER_REVIEW", because=_JUDGED),
+    State("dispute", "WON", (Kind.DISPUTE_UNSETTLED,)),
+    State("dispute", "PARTLY_WON", (Kind.DISPUTE_UNSETTLED,)),
+    State("dispute", "LOST", (Kind.DISPUTE_UNSETTLED,)),
+    State("dispute", "PREVENTED", final=True),
     State("seller", "UNREQUESTED", (*_REQUESTS, Kind.SELLER_UNREAD)),
     State("seller", "PENDING", (Kind.SELLER_UNREAD,)),
     State("seller", "RESTRICTED", (Kind.SELLER_UNREAD,)),

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     REFUND_RECOVERING = "refund_recovering"
     REFUND_UNDER_WAY = "refund_under_way"
     REFUND_FAILED = "refund_failed"
+    DISPUTE_UNANSWERED = "dispute_unanswered"
+    DISPUTE_UNSETTLED = "dispute_unsettled"
     SELLER_UNREAD = "seller_unread"
     REQUEST_OVERDUE = "request_overdue"
     REQUEST_UNRESOLVED = "request_unresolved"
@@ -252,6 +254,31 @@ WAITS: dict[Kind, Wait] = {
         to_do="ask the buyer, then have it sent again (refundRetry) or give him credit (refundSettle)",
         noun="refund",
         detail=_REFUND,
+    ),
+    Kind.DISPUTE_UNANSWERED: Wait(
+        words="disputes whose evidence is due within two days, or was, and that nobody answered",
+        table="dispute w",
+        # The bound stands alone, so that the index finds those alone whose time is nearly over.
+        condition="w.status in ('INQUIRY', 'NEEDS_RESPONSE') and coalesce(w.answer, 'REFUSED') = 'REFUSED'"
+        " and w.due_by <= cast(:now as timestamptz) + interval '48 hours'",
+        since="(w.due_by - interval '48 hours')",
+        limit=timedelta(0),
+        swept_by="an operator",
+        to_do="add evidence and answer it before its time is over (disputeContest), or give it up (disputeAccept)",
+        noun="dispute",
+        detail="w.id, w.status || ', due by ' || to_char(w.due_by at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC,'"
+        " as about, coalesce(w.explanation, w.reason) as why, null as attempts, w.amount, w.currency, null as subject",
+    ),
+    Kind.DISPUTE_UNSETTLED: Wait(
+        words="disputes whose sellers' parts are not settled",
+        table="dispute w",
+        condition="w.settle_since is not null",
+        since="w.settle_since",
+        limit=timedelta(hours=6),
+        swept_by="execute_disputes, as soon as the sale is settled and each reversal is decided",
+        to_do=_ARE_THEY_RUNNING,
+        noun="dispute",
+        detail="w.id, w.status as about, w.reason as why, null as attempts, w.amount, w.currency, null as subject",
     ),
     Kind.SELLER_UNREAD: Wait(
         words="sellers under onboarding whose account was not read",
