@@ -320,13 +320,17 @@ def _fits(pattern: str, code: str) -> bool:
     return len(wanted) == len(given) and all(one in ("*", other) for one, other in zip(wanted, given, strict=True))
 
 
+#: What takes a return of sellers, and what gives it again.
+_RETURNS = ("refund", "refund-undone", "dispute-lost", "dispute-restored")
+
+
 def _in_section(leg: Leg, section: Section) -> bool:
     """Whether a seller's statement has this movement in this section, as `statements.statement` sorts them."""
     if leg.kind in ("charge", "promo", "assignment"):
         return section is Section.SALES
     if leg.kind == "recharge" and not leg.credit.startswith("tax:"):
         return section is Section.RECHARGES
-    if leg.kind in ("refund", "dispute-lost") and leg.credit == "expenses:psp-fee":
+    if leg.kind in _RETURNS and "expenses:psp-fee" in (leg.debit, leg.credit):
         return section is Section.RECHARGES
     for start, other in _ACCOUNTS_OF_SECTIONS:
         if leg.debit.startswith(start) or leg.credit.startswith(start):

@@ -236,12 +236,20 @@ _HELD = text(
 _DISPUTES = text(
     """
     select d.status, count(*) as disputes, sum(d.amount) as amount,
-           sum(d.withdrawn - d.reinstated - coalesce(r.lost, 0)) as outstanding, sum(d.fees - d.fees_returned) as fees
+           sum(d.withdrawn - d.reinstated - coalesce(r.taken, 0) - coalesce(rate.amount, 0)) as outstanding,
+           sum(d.fees - d.fees_returned) as fees
     from dispute d
     left join lateral (
-      select sum(lost) as lost from dispute_recovery r
+      select sum(taken) as taken from dispute_recovery r
       where r.platform_id = :platform and r.dispute_id = d.id and r.booked_at is not null and r.undone_at is null
     ) as r on true
+    left join lateral (
+      select sum(case when starts_with(c.code, 'dispute:') then p.amount else -p.amount end) as amount
+      from journal_entry e
+      join posting p on p.platform_id = :platform and p.entry_number = e.number
+      join ledger_account c on c.platform_id = :platform and c.id = p.credit_account_id
+      where e.platform_id = :platform and e.source_id = d.id and e.kind = 'dispute-rate'
+    ) as rate on true
     where d.platform_id = :platform and coalesce(d.settlement_currency, d.currency) = :currency
     group by 1 order by 1
     """

@@ -200,7 +200,7 @@ _LEG = union_all(
     _side(posting.c.credit_account_id, posting.c.debit_account_id, -1),
 ).lateral("leg")
 _COUNTER = ledger_account.alias("counter")
-_RETURN = journal_entry.c.kind.in_(("refund", "dispute-lost"))
+_RETURN = journal_entry.c.kind.in_(("refund", "refund-undone", "dispute-lost", "dispute-restored"))
 _SECTION = case(
     (journal_entry.c.kind.in_(("charge", "promo", "assignment")), Section.SALES),
     (journal_entry.c.kind == "fx-conversion", Section.EXCHANGE),
