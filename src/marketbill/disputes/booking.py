@@ -1,22 +1,19 @@
 """The entries of a dispute that is lost, or won after it was taken from its sellers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
 from marketbill.db import WriteScope
-from marketbill.ids import SellerId, public_id
+from marketbill.ids import public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source
-from marketbill.ledger.original import Original
 from marketbill.money import decimal_text, round_ratio
 from marketbill.recovery.clawback import Funding
 from marketbill.refunds import booking as returns
 from marketbill.refunds.arithmetic import Returned
 from marketbill.refunds.booking import Taken
-from marketbill.rules.allocation import allocate
-from marketbill.rules.return_policy import Bearer
 
 
 def lost(
@@ -56,60 +53,6 @@ def restored(
         kind="dispute-restored",
         words="Given back after a dispute",
         postings=returns.mirrored(_taken(row, live, made, fundings)),
-    )
-
-
-def recharged(made: Returned | None, fees: int) -> dict[SellerId, int]:
-    """What of the provider's fees each seller is charged, where the policy has sellers bear them: by their parts."""
-    if made is None or made.terms.dispute_fee is Bearer.PLATFORM or fees <= 0:
-        return {}
-    parts = {seller: part for seller, part in sorted(made.parts.items()) if part}
-    if not parts:
-        return {}
-    shares = allocate(fees, {str(seller): part for seller, part in parts.items()})
-    return {seller: shares[str(seller)] for seller in parts}
-
-
-def recharge(
-    scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[Any], fees: Mapping[SellerId, int]
-) -> tuple[JournalEntry, ...]:
-    """The fees that sellers bear, taken from what their debts brought there."""
-    currency, id = row.settlement_currency, public_id("dispute", row.id)
-    postings = tuple(
-        Posting(chart.seller_payable(seller, currency), chart.account(chart.DISPUTE_RECHARGE, currency), fee)
-        for seller, fee in fees.items()
-        if fee
-    )
-    if not postings:
-        return ()
-    entry = JournalEntry(
-        key=recharge_key(live),
-        kind="recharge",
-        source=Source("dispute", row.id),
-        postings=postings,
-        effective_at=scope.now,
-        description=f"Dispute fees charged on {payment.reference or public_id('payment', payment.id)}: {id}",
-        reason=_reason(payment, row),
-    )
-    return (entry,)
-
-
-def recharge_key(live: Row[Any]) -> str:
-    """Fees are charged once for each time that the sellers' parts are taken."""
-    return f"recharge:{public_id('dispute', live.id)}"
-
-
-def discharged(scope: WriteScope, payment: Row[Any], row: Row[Any], charged: Original) -> JournalEntry:
-    """The same the other way round: what the fees come to is charged anew, if the sellers bear any."""
-    return JournalEntry(
-        key=f"recharge-reversed:{charged.public_id}",
-        kind="reversal",
-        source=Source("dispute", row.id),
-        postings=returns.mirrored(charged.postings),
-        effective_at=scope.now,
-        description=f"Dispute fees given back on {payment.reference or public_id('payment', payment.id)}",
-        reason=_reason(payment, row),
-        reverses=charged.id,
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, text
 
 from marketbill.crypto import Vault
 from marketbill.db import Scope
-from marketbill.disputes import booking, evidence, policy
+from marketbill.disputes import evidence, policy, recharge
 from marketbill.disputes.model import Answer
 from marketbill.ids import PaymentId, SellerId, public_id
 from marketbill.ledger.chart import AccountKind
@@ -80,7 +80,8 @@ _BOOKED = prepared(
 
 class SellerResult(NamedTuple):
     """What a seller gives back when the dispute is lost, in the settlement's currency, and from where it would come;
-    `fees` are the provider's that he is charged, as a debt. `doubtful` when his debt is not expected to be paid."""
+    `fees` are the provider's that he is charged, with tax, as a debt. `doubtful` when his debt is not expected to be
+    paid."""
 
     seller_id: SellerId
     amount: int
@@ -144,7 +145,7 @@ async def of(scope: Scope, row: Row[Any], *, doubtful: Collection[UUID] = ()) ->
     currency = row.settlement_currency or payment.settlement_currency or payment.currency
     fees = row.fees - row.fees_returned
     countered = await _countered(scope, row, currency)
-    sellers, borne = await _lost(scope, payment, row, fees)
+    sellers, borne, recharged = await _lost(scope, payment, row, fees)
     shut = await _shut(scope, [one.seller_id for one in sellers])
     marked = tuple(one._replace(doubtful=one.seller_id in shut or one.seller_id in doubtful) for one in sellers)
     standing = (await evidence.pieces_of(scope, [row.id]))[row.id]
@@ -155,7 +156,7 @@ async def of(scope: Scope, row: Row[Any], *, doubtful: Collection[UUID] = ()) ->
         fees=fees,
         countered_fee=countered,
         borne=borne,
-        recharged=sum(one.fees for one in marked),
+        recharged=recharged,
         doubtful=sum(one.debt + one.fees for one in marked if one.doubtful),
         sellers=marked,
         evidence=evidence.digest(evidence.submission(standing)),
@@ -187,24 +188,25 @@ async def _countered(scope: Scope, row: Row[Any], currency: str) -> int:
     return (await policy.current(scope)).countered_fees.get(currency, 0)
 
 
-async def _lost(scope: Scope, payment: Row[Any], row: Row[Any], fees: int) -> tuple[list[SellerResult], int]:
-    """What each seller would give of what the sale undoes, and what the platform would bear of it."""
+async def _lost(scope: Scope, payment: Row[Any], row: Row[Any], fees: int) -> tuple[list[SellerResult], int, int]:
+    """What each seller would give of what the sale undoes, what the platform would bear of it, and what of the fees
+    sellers would be charged, without tax."""
     if payment.settled_at is None or not row.withdrawn:
-        return [], 0
+        return [], 0, 0
     if await scope.first(_BOOKED, {"platform": scope.platform, "dispute": row.id}) is not None:
-        return [], 0  # all of it was taken when the dispute was opened, and is in the result so far
+        return [], 0, 0  # all of it was taken when the dispute was opened, and is in the result so far
     return_policy = await return_policies.current(scope)
     terms = return_policy.rows[Cause.LOST_DISPUTE]
     lost, taken = row.amount - row.won, row.withdrawn - row.reinstated
     left = min(lost, await arithmetic.left(scope, payment, terms))
     if not left:
-        return [], taken
+        return [], taken, 0
     wanted = Wanted(RefundKind.AMOUNT, amount=left)
     made = await arithmetic.returned(scope, payment, wanted, Cause.LOST_DISPUTE, return_policy)
-    charged = booking.recharged(made, fees)
+    charged = await recharge.charges(scope, made, fees)
     found = await clawback.forecast(scope, payment, made.parts)
-    sellers = [_seller(one, charged.get(one.seller_id, 0)) for one in found]
-    return sellers, _borne(made, taken)
+    sellers = [_seller(one, charged[one.seller_id].total if one.seller_id in charged else 0) for one in found]
+    return sellers, _borne(made, taken), sum(one.fee for one in charged.values())
 
 
 def _seller(one: Forecast, fees: int) -> SellerResult:

@@ -14,7 +14,7 @@ from sqlalchemy import Row, bindparam, insert, select, tuple_, update
 
 from marketbill.db import WriteScope
 from marketbill.defects import Defects
-from marketbill.disputes import booking, holding
+from marketbill.disputes import booking, holding, recharge
 from marketbill.disputes.model import RecoverAt, RecoveryStatus, dispute, dispute_recovery
 from marketbill.ids import PlatformId, new_id, public_id
 from marketbill.ledger import journal, original
@@ -23,6 +23,7 @@ from marketbill.ledger.model import journal_entry
 from marketbill.ledger.original import Original
 from marketbill.prepared import prepared
 from marketbill.recovery import clawback
+from marketbill.recovery.clawback import Funding
 from marketbill.refunds import arithmetic, tax_return
 from marketbill.refunds import policy as return_policies
 from marketbill.refunds.arithmetic import Wanted
@@ -181,13 +182,13 @@ async def _book(scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[A
     fundings = await clawback.funding(scope, cause)
     if fundings is None:
         return False
-    fees = booking.recharged(made, row.fees - row.fees_returned)
-    fundings = [one._replace(debt=one.debt + fees.get(one.seller_id, 0)) for one in fundings]
+    fees = await recharge.charges(scope, made, row.fees - row.fees_returned)
+    owed = {seller: one.total for seller, one in fees.items()}
+    fundings = [one._replace(debt=one.debt + owed.get(one.seller_id, 0)) for one in fundings]
     debts = await clawback.book(scope, cause, fundings)
     await _mark(scope, live, RecoveryStatus.BOOKED)
     lost = booking.lost(scope, payment, row, live, made, fundings)
-    recharge = booking.recharge(scope, payment, row, live, fees)
-    await journal.post_all(scope, [*debts, lost, *recharge])
+    await journal.post_all(scope, [*debts, lost, *recharge.entries(scope, payment, row, live, fees)])
     await tax_return.tell(scope, cause, payment)
     return True
 
@@ -200,26 +201,30 @@ async def _undo(scope: WriteScope, payment: Row[Any], row: Row[Any], live: Row[A
     if fundings is None:
         raise AssertionError(f"{public_id('dispute', row.id)} booked before its reversals were decided")
     await arithmetic.undo(scope, cause, payment)
-    charged = await _charged(scope, live)
+    charged = await _charged(scope, live, fundings)
     given = await clawback.give_back(scope, cause, more=_fees_of(charged))
     await _mark(scope, live, RecoveryStatus.UNDONE)
     restored = [booking.restored(scope, payment, row, live, made, fundings)]
-    if charged is not None:
-        restored.append(booking.discharged(scope, payment, row, charged))
+    restored += [recharge.given_back(scope, payment, row, one) for one in charged]
     await journal.post_all(scope, [*restored, *given])
     await tax_return.tell(scope, cause, payment, undoes=True)
 
 
-async def _charged(scope: WriteScope, live: Row[Any]) -> Original | None:
-    """The entry that charged the provider's fees to sellers, where they bear them."""
-    mine = (journal_entry.c.platform_id == scope.platform) & (journal_entry.c.key == booking.recharge_key(live))
-    id = await scope.scalar(select(journal_entry.c.id).where(mine))
-    return await original.load(scope, id) if id is not None else None
+async def _charged(scope: WriteScope, live: Row[Any], fundings: Sequence[Funding]) -> list[Original]:
+    """The entries that charged the provider's fees to sellers, where they bear them."""
+    keys = [recharge.key(live, one.seller_id) for one in fundings]
+    mine = (journal_entry.c.platform_id == scope.platform) & journal_entry.c.key.in_(keys)
+    rows = await scope.rows(select(journal_entry.c.id).where(mine).order_by(journal_entry.c.number))
+    return [await original.load(scope, row.id) for row in rows]
 
 
-def _fees_of(charged: Original | None) -> dict[UUID, int]:
-    postings = charged.postings if charged is not None else ()
-    return {one.debit.of: one.amount for one in postings if isinstance(one.debit.of, UUID)}
+def _fees_of(charged: Sequence[Original]) -> dict[UUID, int]:
+    """What each seller was charged, with tax."""
+    fees: dict[UUID, int] = {}
+    for one in (posting for entry in charged for posting in entry.postings):
+        if isinstance(one.debit.of, UUID):
+            fees[one.debit.of] = fees.get(one.debit.of, 0) + one.amount
+    return fees
 
 
 async def _end(scope: WriteScope, payment: Row[Any], row: Row[Any], want: _Want) -> None:
