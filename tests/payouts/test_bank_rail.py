@@ -1,5 +1,6 @@
 """Payouts by the platform's own bank: files that a published schema takes, and answers that are taken whole or not."""
 
+import asyncio
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from marketbill.payouts.rails.order import reference_of
 OURS, A, B = "NL91ABNA0417164300", "DE89370400440532013000", "FR1420041010050500013M02606"
 PAIN_002 = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.12"
 OWN = BankAccount("Märkt & Söhne", OURS, "ABNANL2A")
+AMOUNT = '<Amt Ccy="EUR">43.59</Amt>'
 CAMT_053 = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 
 
@@ -163,6 +165,47 @@ async def test_ordered_paid_and_sent_back(ready: Market) -> None:
     await ready.prove()
 
 
+async def test_the_same_file_twice_at_once_is_one_import(ready: Market) -> None:
+    a = await ready.payout("A")
+    await order(ready)
+    told = statement((reference(a), "DBIT", "43.59"), (reference(a), "CRDT", "43.59"))
+    outcomes = await asyncio.gather(*(take(ready, told) for _ in range(4)))
+    assert outcomes == [{"orders": 2, "others": 0, "PAID": 1, "RETURNED": 1}] * 4
+    assert len(await ready.journal(a.id)) == 3
+    again = {"idempotency_key": "again", "content": told.encode()}
+    for _ in range(2):
+        row = await bank.take(ready.machine.services, ready.operator, **again)
+        assert row.outcome == outcomes[0]
+    await ready.prove()
+
+
+async def test_a_statement_of_more_days_tells_again_what_is_known(ready: Market) -> None:
+    """A's was debited and came back, as two statements told; that of the week tells both, and of B's as well."""
+    a, b = await ready.payout("A"), await ready.payout("B")
+    await order(ready)
+    debit, back = (reference(a), "DBIT", "43.59"), (reference(a), "CRDT", "43.59")
+    await take(ready, statement(debit, message="S1"))
+    await take(ready, statement(back, message="S2"))
+    await take(ready, statement(debit, back, (reference(b), "DBIT", "26.01"), message="S3"))
+    assert [(await ready.payout_row(one.id)).status for one in (a, b)] == ["FAILED", "PAID"]
+    assert len(await ready.journal(a.id)) == 3
+    await ready.prove()
+
+
+async def test_a_message_that_is_refused_whole_is_refused_of_all(ready: Market) -> None:
+    """The report names but the one order that is wrong."""
+    a, b = await ready.payout("A"), await ready.payout("B")
+    file = await order(ready)
+    whole = "<OrgnlMsgNmId>pain.001.001.09</OrgnlMsgNmId>"
+    told = report(file.message_id, (a.id, "RJCT")).replace(whole, whole + "<GrpSts>RJCT</GrpSts>")
+    await take(ready, told)
+    rows = [await ready.payout_row(one.id) for one in (a, b)]
+    assert [row.status for row in rows] == ["FAILED", "FAILED"]
+    assert rows[0].reason == "AC04"
+    assert (await ready.books())["bank:clearing", "EUR"] == 0
+    await ready.prove()
+
+
 async def test_what_the_account_is_too_small_for_is_queued(ready: Market) -> None:
     """The oldest first: a younger one does not overtake it, though it would fit."""
     a, b = await ready.payout("A"), await ready.payout("B", 1000)
@@ -187,6 +230,9 @@ async def test_what_the_account_is_too_small_for_is_queued(ready: Market) -> Non
         (lambda a, b: statement((reference(a), "DBIT", "43.59"), iban=A), "not of the platform's own account"),
         (lambda a, b: statement(("pot-00000000000000000000000001", "DBIT", "1.00")), "no payout of ours"),
         (lambda a, b: report("bnk-00000000000000000000000001", (a.id, "RJCT")), "is not in bnk-"),
+        (lambda a, b: report("SOMEBODY-ELSE", (a.id, "ACSC")), "is not in SOMEBODY-ELSE"),
+        (lambda a, b: statement((reference(a), "DBIT", "43.59"), iban=A).replace(AMOUNT, ""), "not of the platform's"),
+        (lambda a, b: statement((reference(a), "DBIT", "43.59"), iban="").replace(AMOUNT, ""), "without an IBAN"),
     ],
 )
 async def test_a_file_that_does_not_match_is_taken_in_no_part(ready: Market, wrong: Any, says: str) -> None:

@@ -11,8 +11,11 @@ from tests.market.market import Market
 from tests.payouts.purse import bank_account
 
 from marketbill.errors import InvalidInput, NotFound
-from marketbill.payouts import forecast, run, schedule
+from marketbill.ids import new_id
+from marketbill.ledger.journal import Source
+from marketbill.payouts import forecast, items, run, schedule
 from marketbill.payouts.forecast import Float, Movement
+from marketbill.payouts.items import Item
 from marketbill.payouts.model import payout as payout_table
 from marketbill.payouts.model import payout_run, payout_run_result
 from marketbill.rules.payout_calendar import Interval, Terms
@@ -101,6 +104,31 @@ async def test_a_run_goes_on_where_it_stood(market: Market, monkeypatch: pytest.
         await run.run_payouts(services, market.platform)
     assert len({one.seller_id for one in await table(market, payout_table)}) == 2
     assert [one.finished_at is not None for one in await table(market, payout_run)] == [True]
+
+
+async def test_one_seller_whose_money_is_not_in_the_books_stops_nobody_else(market: Market) -> None:
+    """B has a piece of 90.00 that no entry stands behind: A and C are paid, B is told of, and the run ends."""
+    services = market.machine.services
+    for name in "ABC":
+        await market.seller(name)
+        await market.sale(market.line(name, 1000))
+    await market.machine.advance(days=9)
+    async with services.db.write(market.platform) as scope:
+        odd = Item(market.sellers["B"], "EUR", Source("adjustment", new_id()), 9000)
+        await items.add(scope, [odd])
+    await put(market, Terms(Interval.DAILY))
+    await market.machine.shift(86_400)
+    await run.run_payouts(services, market.platform)
+
+    names = {id: name for name, id in market.sellers.items()}
+    made = await table(market, payout_table)
+    assert sorted((names[one.seller_id], one.amount) for one in made) == [("A", 843), ("C", 843)]
+    results = await table(market, payout_run_result)
+    assert [(names[one.seller_id], one.amount, one.carried) for one in results if one.outcome == "BLOCKED"] == [
+        ("B", 9843, 9843)
+    ]
+    assert [(one.sellers, one.finished_at is not None) for one in await table(market, payout_run)] == [(3, True)]
+    assert (await market.books())["custody:B:available", "EUR"] == 843
 
 
 async def test_no_run_pays_to_a_bank_that_sent_a_payout_back(machine: Machine) -> None:

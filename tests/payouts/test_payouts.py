@@ -14,7 +14,6 @@ from tests.payouts.purse import CALL, NET, bank_account, custody, fund, given_up
 from marketbill.actor import Actor, Role
 from marketbill.errors import IdempotencyConflict, InsufficientFunds, InvalidInput, NotFound, SellerNotAllowed
 from marketbill.ids import PayoutId, SellerId, new_id, public_id
-from marketbill.ledger.journal import GuardBroken
 from marketbill.payouts import payout as payouts
 from marketbill.payouts import request
 from marketbill.payouts.payout import PayoutMismatch
@@ -221,7 +220,7 @@ async def test_money_that_is_gone_cannot_be_claimed_again_in_silence(funded: Mar
     requested, one = await refused_but_made(funded)
     await funded.payout("A", 1000)
 
-    with pytest.raises(GuardBroken):
+    with pytest.raises(InsufficientFunds):
         await apply(funded, requested.id, told(one, "paid"))
 
     assert (await funded.payout_row(requested.id)).status == "REFUSED"

@@ -2,7 +2,7 @@
 
 Account numbers are kept sealed; only the file for the bank has them in plain."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -170,6 +170,11 @@ async def debtor(scope: Scope, currency: str) -> Row[Any] | None:
     return await scope.first(
         select(bank_debtor).where(bank_debtor.c.platform_id == scope.platform, bank_debtor.c.currency == currency)
     )
+
+
+async def debtors(scope: Scope) -> Sequence[Row[Any]]:
+    """The platform's own bank accounts, one of a currency."""
+    return await scope.rows(select(bank_debtor).where(bank_debtor.c.platform_id == scope.platform))
 
 
 def iban_of(services: Services, row: Row[Any]) -> str:

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, select, update
 
 from marketbill.db import Scope, WriteScope
-from marketbill.errors import NotFound, StateConflict
+from marketbill.errors import InsufficientFunds, NotFound, StateConflict
 from marketbill.events import outbox
-from marketbill.ids import PayoutId, PlatformId, public_id
+from marketbill.ids import PayoutId, PlatformId, SellerId, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
 from marketbill.payouts import booking, instant, lines, pauses
@@ -26,6 +26,7 @@ from marketbill.provider.model import provider_intent
 from marketbill.provider.objects import Payout
 from marketbill.provider.port import INTENT_METADATA, Provider
 from marketbill.provider.saga import Done, Refusal, Saga, Setback
+from marketbill.sellers import seller as sellers
 from marketbill.sellers.onboarding import doubt, open_gates, payout_gate
 from marketbill.services import Services
 
@@ -81,7 +82,7 @@ async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     """What the provider says of a payout of `account`, in any order: `failed` wins over `paid`, nothing else goes back
     (J8). A payout that was taken for refused, but was made, claims its money again.
 
-    Raises PayoutMismatch, and GuardBroken when money that must be claimed again is gone.
+    Raises PayoutMismatch, and InsufficientFunds when money that must be claimed again is gone.
     """
     # Before the payout's row is locked: so does the worker who records what his own request made.
     await ending.record_news(scope, CREATE_PAYOUT, [(id, told.id)])
@@ -97,7 +98,14 @@ async def _take(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) 
     current, new = PayoutStatus(row.status), _FROM_PROVIDER[told.status]
     entries: list[JournalEntry] = []
     if current is PayoutStatus.REFUSED and new not in RETURNED:
-        await lines.reclaim(scope, row.id, Purse(row.seller_id, row.currency, Rail.PROVIDER), row.amount)
+        purse = Purse(row.seller_id, row.currency, Rail.PROVIDER)
+        await sellers.load(scope, SellerId(row.seller_id), lock=True)
+        if not await lines.reclaim(scope, row.id, purse, row.amount):
+            raise InsufficientFunds(
+                f"{public_id('payout', id)} was made after all, but its money went elsewhere meanwhile.",
+                available_minor=0,
+                currency=row.currency,
+            )
         entries.append(booking.reclaimed(row, scope))
         current = PayoutStatus.CREATED
     if current in RETURNED or (current is PayoutStatus.PAID and new is not PayoutStatus.FAILED):

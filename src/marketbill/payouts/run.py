@@ -1,16 +1,20 @@
 """Payout runs: a date of a schedule has come, and everybody who has enough is paid.
 
 A run goes through the sellers in batches by their ids, each batch in one transaction that moves the run on, so that one
-that was interrupted goes on where it stood and pays nobody twice. What it did with each seller's money is kept.
+that was interrupted goes on where it stood and pays nobody twice. What it did with each seller's money is kept. Where
+somebody of a batch cannot be booked, each has a transaction of his own, and only that one waits for the next date.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ARRAY, Row, Uuid, bindparam, insert, select, text, update
 
 from marketbill.db import WriteScope
+from marketbill.errors import Unavailable, told
 from marketbill.events import outbox
 from marketbill.ids import PlatformId, new_id, public_id
 from marketbill.ledger import journal
@@ -58,6 +62,7 @@ _UNDER_WAY = (
     .with_for_update(skip_locked=True)
 )
 # Those who have something open, in the order of the index on that; a schedule of one's own goes before the one for all.
+# A join with the schedules could be a hash of the holders, which forgets their order: then the limit would skip some.
 _SELLERS = prepared(
     text(
         """
@@ -69,8 +74,9 @@ _SELLERS = prepared(
              and i.seller_id > h.seller_id order by i.seller_id limit 1)
           from holder h where h.seller_id is not null
         )
-        select h.seller_id from holder h where h.seller_id is not null and not exists (
-          select from payout_schedule d where d.platform_id = :platform and d.seller_id = h.seller_id)
+        select h.seller_id from holder h where h.seller_id is not null and (
+          select d.seller_id from payout_schedule d where d.platform_id = :platform and d.seller_id = h.seller_id
+        ) is null
         limit :limit
         """
     )
@@ -90,7 +96,27 @@ _MOVE_ON = (
         finished_at=bindparam("finished"),
     )
 )
+_SAME_PLACE = (
+    select(payout_run)
+    .where(
+        payout_run.c.platform_id == bindparam("platform"),
+        payout_run.c.id == bindparam("run"),
+        payout_run.c.finished_at.is_(None),
+        payout_run.c.last_seller.is_not_distinct_from(bindparam("last", type_=Uuid)),
+    )
+    .with_for_update()
+)
 _NOBODY = UUID(int=0)
+_SET_ASIDE = "This payout could not be booked, and waits for the next date; the platform's operators look at it."
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The batch that a transaction is at: of which run, and whom."""
+
+    run: Row[Any] | None = None
+    ids: Sequence[UUID] = ()
 
 
 async def run_payouts(services: Services, platform: PlatformId) -> None:
@@ -98,9 +124,8 @@ async def run_payouts(services: Services, platform: PlatformId) -> None:
     async with services.db.write(platform) as scope:
         await _begin(scope)
     for _ in range(_ROUNDS_MAX):
-        async with services.db.write(platform) as scope:
-            if not await _carry_on(scope):
-                return
+        if not await _pay_batch(services, platform, BATCH_MAX):
+            return
     async with services.db.write(platform) as scope:
         await outbox.enqueue(scope, JOB, str(platform))
 
@@ -127,13 +152,42 @@ async def _begin(scope: WriteScope) -> None:
         await scope.run(_NEXT, {"platform": scope.platform, "schedule": row.id, **values})
 
 
-async def _carry_on(scope: WriteScope) -> bool:
-    """One batch of the oldest run that nobody is at; False when there is none."""
+async def _pay_batch(services: Services, platform: PlatformId, most: int) -> bool:
+    """One batch in one transaction; False when there is none. A defect in one seller's money stops nobody else."""
+    batch = _Batch()
+    try:
+        async with services.db.write(platform) as scope:
+            return await _carry_on(scope, batch, most)
+    except Unavailable:
+        raise
+    except Exception as defect:
+        if batch.run is None or not batch.ids:
+            raise
+        if len(batch.ids) > 1:
+            for _ in batch.ids:
+                await _pay_batch(services, platform, 1)
+            return True
+        [seller] = batch.ids
+        log.error("payout of a run not booked", seller=public_id("seller", seller), error=told(defect))
+        async with services.db.write(platform) as scope:
+            await _set_aside(scope, batch.run, seller)
+        return True
+
+
+async def _carry_on(scope: WriteScope, batch: _Batch, most: int) -> bool:
+    """A batch of the oldest run that nobody is at; False when there is none."""
     run = await scope.first(_UNDER_WAY, {"platform": scope.platform})
     if run is None:
         return False
-    ids = await _next_sellers(scope, run)
-    finished = run.seller_id is not None or len(ids) < BATCH_MAX
+    ids = await _next_sellers(scope, run, most)
+    batch.run, batch.ids = run, ids
+    await _move_on(scope, run, ids, finished=run.seller_id is not None or len(ids) < most)
+    if ids:
+        await _pay(scope, run, ids)
+    return True
+
+
+async def _move_on(scope: WriteScope, run: Row[Any], ids: Sequence[UUID], *, finished: bool) -> None:
     await scope.run(
         _MOVE_ON,
         {
@@ -144,15 +198,27 @@ async def _carry_on(scope: WriteScope) -> bool:
             "finished": scope.now if finished else None,
         },
     )
-    if ids:
-        await _pay(scope, run, ids)
-    return True
 
 
-async def _next_sellers(scope: WriteScope, run: Row[Any]) -> list[UUID]:
+async def _set_aside(scope: WriteScope, before: Row[Any], seller: UUID) -> None:
+    """Moves a run on past a seller who cannot be paid, unless somebody did so meanwhile."""
+    run = await scope.first(_SAME_PLACE, {"platform": scope.platform, "run": before.id, "last": before.last_seller})
+    if run is None:
+        return
+    await _move_on(scope, run, [seller], finished=run.seller_id is not None)
+    results = [
+        _result(scope, run, purse, RunOutcome.BLOCKED, have, have, _SET_ASIDE)
+        for purse, items in (await lines.open_items(scope, [seller])).items()
+        if (have := lines.total(items)) > 0
+    ]
+    if results:
+        await scope.run(insert(payout_run_result), results)
+
+
+async def _next_sellers(scope: WriteScope, run: Row[Any], most: int) -> list[UUID]:
     if run.seller_id is not None:
         return [run.seller_id]
-    values = {"platform": scope.platform, "after": run.last_seller or _NOBODY, "limit": BATCH_MAX}
+    values = {"platform": scope.platform, "after": run.last_seller or _NOBODY, "limit": most}
     return [row.seller_id for row in await scope.rows(_SELLERS, values)]
 
 
@@ -176,21 +242,7 @@ async def _pay(scope: WriteScope, run: Row[Any], ids: Sequence[UUID]) -> None:
         paid = opening.amount if opening else 0
         if opening:
             openings.append(opening)
-        results.append(
-            {
-                "platform_id": scope.platform,
-                "run_id": run.id,
-                "id": new_id(),
-                "seller_id": purse.seller,
-                "currency": purse.currency,
-                "rail": purse.rail,
-                "outcome": outcome,
-                "amount": have,
-                "carried": have - paid,
-                "payout_id": None,
-                "reason": reason,
-            }
-        )
+        results.append(_result(scope, run, purse, outcome, have, have - paid, reason))
     made = await open_payouts(scope, openings)
     by_purse = {(row.seller_id, row.currency, row.rail): row.id for row in made}
     for result in results:
@@ -198,6 +250,24 @@ async def _pay(scope: WriteScope, run: Row[Any], ids: Sequence[UUID]) -> None:
     if results:
         await scope.run(insert(payout_run_result), results)
     await journal.post_all(scope, [booking.created(row, scope) for row in made])
+
+
+def _result(
+    scope: WriteScope, run: Row[Any], purse: Purse, outcome: RunOutcome, have: int, carried: int, reason: str | None
+) -> dict[str, Any]:
+    return {
+        "platform_id": scope.platform,
+        "run_id": run.id,
+        "id": new_id(),
+        "seller_id": purse.seller,
+        "currency": purse.currency,
+        "rail": purse.rail,
+        "outcome": outcome,
+        "amount": have,
+        "carried": carried,
+        "payout_id": None,
+        "reason": reason,
+    }
 
 
 def _decide(

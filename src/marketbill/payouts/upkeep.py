@@ -38,15 +38,16 @@ RETURN_DUE = (
 
 
 def _claim(condition: str) -> TextClause:
+    """A payout is of the account that it was asked of, which need not be the seller's any more."""
     return text(
         f"""
         with due as (
           select o.id from payout o where o.platform_id = :platform and {condition}
           order by o.updated_at limit :limit for update skip locked
         )
-        update payout o set updated_at = :now from due, seller s
-        where o.platform_id = :platform and o.id = due.id and s.platform_id = o.platform_id and s.id = o.seller_id
-        returning o.id, o.provider_payout, s.provider_account
+        update payout o set updated_at = :now from due, provider_intent i
+        where o.platform_id = :platform and o.id = due.id and i.platform_id = o.platform_id and i.id = o.intent_id
+        returning o.id, o.provider_payout, i.request ->> 'account_id' as provider_account
         """  # noqa: S608 (our own words alone)
     )
 

@@ -133,13 +133,14 @@ def _status_report(root: _Reader) -> Answer:
     singles = [
         (payment, single) for payment in report.all("OrgnlPmtInfAndSts") for single in payment.all("TxInfAndSts")
     ]
-    if not singles:
-        statuses = [(payment, payment.text("PmtInfSts")) for payment in report.all("OrgnlPmtInfAndSts")]
-        where, status = next(((one, found) for one, found in statuses if found), (original, whole))
-        verdicts.append(_status(where, of, None, status))
     for payment, single in singles:
         status = single.text("TxSts") or payment.text("PmtInfSts") or whole
         verdicts.append(_status(single, of, _said(single, "OrgnlEndToEndId"), status))
+    # Where all of it is refused, its single orders only tell why; those that are not named are refused as well.
+    if not singles or whole in _REJECTED:
+        statuses = [(payment, payment.text("PmtInfSts")) for payment in report.all("OrgnlPmtInfAndSts")]
+        where, status = next(((one, found) for one, found in statuses if found), (original, whole))
+        verdicts.append(_status(where, of, None, status))
     return Answer(ResultKind.PAIN_002, message, None, tuple(verdicts))
 
 

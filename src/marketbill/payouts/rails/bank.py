@@ -22,7 +22,7 @@ from marketbill.ledger.journal import ENTRIES_MAX, JournalEntry
 from marketbill.money import bounded, decimal_text, exponent
 from marketbill.paging import Page, PageRequest, newest_first
 from marketbill.payouts import booking, calendar, lines, pauses, payees
-from marketbill.payouts.model import PayoutStatus, Rail, bank_file, bank_result, payout
+from marketbill.payouts.model import PayoutStatus, Rail, ResultKind, bank_debtor, bank_file, bank_result, payout
 from marketbill.payouts.rails import answer as answers
 from marketbill.payouts.rails.answer import Answer, Fate, Verdict
 from marketbill.payouts.rails.order import ORDERS_MAX, Order, Party, reference_of, written
@@ -63,6 +63,13 @@ _TOLD_OF = (
     )
     .order_by(payout.c.id)
     .with_for_update()
+)
+# Whoever imports at the same time waits: the same file is then known.
+_ONE_AT_A_TIME = (
+    select(bank_debtor.c.currency)
+    .where(bank_debtor.c.platform_id == bindparam("platform"))
+    .order_by(bank_debtor.c.currency)
+    .with_for_update(key_share=True)
 )
 
 
@@ -133,6 +140,7 @@ async def imported(services: Services, scope: WriteScope, told: Answer, digest: 
 
     Raises AnswerMismatch.
     """
+    await scope.rows(_ONE_AT_A_TIME, {"platform": scope.platform})
     known = await scope.first(
         select(bank_result).where(bank_result.c.platform_id == scope.platform, bank_result.c.sha256 == digest)
     )
@@ -250,17 +258,18 @@ def _party(services: Services, row: Row[Any]) -> Party:
 
 
 async def _check_account(services: Services, scope: Scope, told: Answer) -> None:
-    if told.account is None:
+    if told.kind is not ResultKind.CAMT_053 or not told.verdicts:
         return
+    shown = f"{told.account[:4]}…{told.account[-4:]}" if told.account else "an account without an IBAN"
+    ours = {row.currency: payees.iban_of(services, row) for row in await payees.debtors(scope)}
     currencies = {verdict.currency for verdict in told.verdicts if verdict.currency}
-    ours = [await payees.debtor(scope, currency) for currency in sorted(currencies)]
-    for row in ours:
-        if row is None or payees.iban_of(services, row) != told.account:
-            raise AnswerMismatch(
-                f"This is the statement of {told.account[:4]}…{told.account[-4:]}, not of the platform's own account.",
-                path=("content",),
-                constraint="the account of bankDebtorSet",
-            )
+    fits = all(ours.get(currency) == told.account for currency in currencies) and told.account in ours.values()
+    if not fits:
+        raise AnswerMismatch(
+            f"This is the statement of {shown}, not of the platform's own account.",
+            path=("content",),
+            constraint="the account of bankDebtorSet",
+        )
 
 
 async def _match(scope: WriteScope, told: Answer) -> tuple[list[tuple[Row[Any], Verdict]], dict[str, Any]]:
@@ -285,7 +294,7 @@ async def _match(scope: WriteScope, told: Answer) -> tuple[list[tuple[Row[Any], 
         elif id not in by_id:
             wrong.append(f"{verdict.reference} ({verdict.place}) is no payout of ours")
         else:
-            wrong += _amiss(by_id[id], verdict)
+            wrong += _amiss(told.kind, by_id[id], verdict)
             steps.append((by_id[id], verdict))
     if wrong:
         more = f"; and {len(wrong) - _NAMED_MAX} more" if len(wrong) > _NAMED_MAX else ""
@@ -298,7 +307,7 @@ async def _match(scope: WriteScope, told: Answer) -> tuple[list[tuple[Row[Any], 
     return steps, {"orders": len(steps), "others": others, **{name: n for name, n in counts.items() if n}}
 
 
-def _amiss(row: Row[Any], verdict: Verdict) -> list[str]:
+def _amiss(kind: ResultKind, row: Row[Any], verdict: Verdict) -> list[str]:
     id = public_id("payout", row.id)
     found: list[str] = []
     if verdict.amount is not None and (verdict.amount, verdict.currency) != (row.amount, row.currency):
@@ -307,9 +316,12 @@ def _amiss(row: Row[Any], verdict: Verdict) -> list[str]:
         found.append(f"{id} is of {ours}, not {theirs} ({verdict.place})")
     if row.file_id is None:
         found.append(f"{id} was never ordered ({verdict.place})")
-    elif verdict.message and (file := _id("bank file", verdict.message)) is not None and file != row.file_id:
+    elif (file := _id("bank file", verdict.message)) != row.file_id and (
+        file is not None or kind is ResultKind.PAIN_002  # a statement may name a message of the bank's own
+    ):
         found.append(f"{id} is not in {verdict.message} ({verdict.place})")
-    if row.status == PayoutStatus.FAILED and verdict.fate is Fate.PAID:
+    # One that was debited first and came back then is told again by a statement of more days.
+    if row.status == PayoutStatus.FAILED and row.paid_at is None and verdict.fate is Fate.PAID:
         found.append(f"{id} came back, and cannot be paid any more ({verdict.place})")
     return found
 
@@ -329,7 +341,7 @@ async def _apply(scope: WriteScope, steps: Sequence[tuple[Row[Any], Verdict]]) -
     status = {row.id: PayoutStatus(row.status) for row, _ in steps}
     for row, verdict in steps:
         before = status[row.id]
-        values: dict[str, Any] = {"bank_reference": verdict.bank_reference or row.bank_reference}
+        values: dict[str, Any] = {"bank_reference": verdict.bank_reference} if verdict.bank_reference else {}
         if verdict.fate is Fate.PAID and before is PayoutStatus.IN_TRANSIT:
             entries.append(booking.paid(row, scope))
             status[row.id] = PayoutStatus.PAID
