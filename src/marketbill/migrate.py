@@ -11,9 +11,10 @@ from alembic.script import ScriptDirectory
 _HERE = Path(__file__).resolve().parent
 
 
-async def upgrade(admin_url: str) -> None:
-    """Runs every migration that is still missing. `admin_url` must be the schema's owner. Safe to run twice at once."""
-    await asyncio.to_thread(command.upgrade, _config(admin_url), "head")
+async def upgrade(admin_url: str, revision: str = "head") -> None:
+    """Runs every migration up to `revision` that is still missing. `admin_url` must be the schema's owner. Safe to run
+    twice at once."""
+    await asyncio.to_thread(command.upgrade, _config(admin_url), revision)
 
 
 def head() -> str | None:

@@ -12,9 +12,9 @@ from tests.disputes.court import contest, decide, disputed, paid_sale
 from tests.market.fixtures import WORKED_LINES, worked_sellers
 from tests.market.market import Market
 
-from marketbill.db import Database
+from marketbill.db import Database, WriteScope
 from marketbill.errors import InvalidInput, NotFound
-from marketbill.ids import new_id, public_id
+from marketbill.ids import SellerId, new_id, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source, post_all
 from marketbill.payments.model import tax_line
@@ -181,6 +181,36 @@ async def test_a_month_of_fees_is_invoiced_once(market: Market) -> None:
     again = await invoice_file(services.db, market.platform, row, lines[row.id], Language.DE)
     assert file == again
     assert pdf_text(file.content).count("Steuerschuldnerschaft des Leistungsempfängers") == 1
+
+
+async def test_a_seller_who_cannot_be_invoiced_keeps_nobody_waiting(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B's documents fail in two months: the others have theirs of both, then B's come in their order, without gaps."""
+    services, write = market.machine.services, fee_invoice.issue
+
+    async def broken(scope: WriteScope, seller: SellerId, *rest: Any) -> Any:
+        if seller == market.sellers["B"]:
+            raise ValueError("B")
+        return await write(scope, seller, *rest)
+
+    monkeypatch.setattr(fee_invoice, "issue", broken)
+    await worked_sellers(market)
+    for _ in range(2):
+        await market.sale(*(market.line(name, price) for name, price in WORKED_LINES))
+        await to_next_month(market)
+    await issue_invoices(services, market.platform)
+    made = await invoices(market)
+    assert {row.seller_id for row in made} == {market.sellers["A"], market.sellers["C"]}
+    assert len(made) == 4
+
+    monkeypatch.setattr(fee_invoice, "issue", write)
+    await issue_invoices(services, market.platform)
+    made = await invoices(market)
+    assert [row.number[-6:] for row in made] == [f"{number:06d}" for number in range(1, 7)]
+    mine = [row for row in made if row.seller_id == market.sellers["B"]]
+    assert mine[0].period_end <= mine[1].period_start
+    assert [row.net for row in mine] == [410, 410]
 
 
 def pdf_text(content: bytes) -> str:

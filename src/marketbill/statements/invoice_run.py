@@ -1,14 +1,19 @@
 """The monthly run: when a month is over, every seller with fees in it gets his invoice, and his credit note.
 
 A month is opened once, with a row for each seller it concerns, which is done in the transaction that issues the
-documents. So a run that dies goes on where it stopped, and many workers share it. Months are worked off in
-their order, because an invoice charges what earlier ones have not.
+documents. So a run that dies goes on where it stopped, and many workers share it. A seller's months are worked off in
+their order, because an invoice charges what earlier ones have not. One whose documents cannot be written waits for the
+next run, and keeps nobody else waiting.
 """
 
-from sqlalchemy import text
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 
 from marketbill.db import WriteScope
-from marketbill.ids import PlatformId, SellerId
+from marketbill.errors import Unavailable, told
+from marketbill.ids import PlatformId, SellerId, public_id
 from marketbill.services import Services
 from marketbill.statements import fee_invoice
 from marketbill.statements.fee_invoice import Month
@@ -60,19 +65,23 @@ _CONCERNED = text(
 )
 _TAKE = text(
     """
-    select month, seller_id, currency from invoice_due
-    where platform_id = :platform and done_at is null
-      and month = (select min(month) from invoice_due where platform_id = :platform and done_at is null)
-    order by seller_id, currency
+    select month, seller_id, currency from invoice_due d
+    where platform_id = :platform and done_at is null and not (seller_id = any(:aside)) and (
+      select min(e.month) from invoice_due e
+      where e.platform_id = :platform and e.done_at is null and e.month < d.month and e.seller_id = d.seller_id
+        and e.currency = d.currency
+    ) is null
+    order by month, seller_id, currency
     limit 1 for update skip locked
     """
-)
+).bindparams(bindparam("aside", type_=ARRAY(Uuid)))
 _DONE = text(
     """
     update invoice_due set done_at = :now
     where platform_id = :platform and month = :month and seller_id = :seller and currency = :currency
     """
 )
+log = structlog.get_logger()
 
 
 async def issue_invoices(services: Services, platform: PlatformId) -> None:
@@ -81,10 +90,10 @@ async def issue_invoices(services: Services, platform: PlatformId) -> None:
         async with services.db.write(platform) as scope:
             if not await _open_next(scope):
                 break
+    aside: list[UUID] = []
     for _ in range(SELLERS_MAX):
-        async with services.db.write(platform) as scope:
-            if not await _issue_next(scope):
-                break
+        if not await _issue_next(services, platform, aside):
+            break
 
 
 async def _open_next(scope: WriteScope) -> bool:
@@ -101,11 +110,23 @@ async def _open_next(scope: WriteScope) -> bool:
     return True
 
 
-async def _issue_next(scope: WriteScope) -> bool:
-    row = await scope.first(_TAKE, {"platform": scope.platform})
-    if row is None:
-        return False
-    await fee_invoice.issue(scope, SellerId(row.seller_id), row.currency, Month(row.month))
-    done = {"month": row.month, "seller": row.seller_id, "currency": row.currency}
-    await scope.run(_DONE, {"platform": scope.platform, "now": scope.now, **done})
+async def _issue_next(services: Services, platform: PlatformId, aside: list[UUID]) -> bool:
+    """The documents of one seller; False when none are due. A seller who has a defect is put `aside`."""
+    seller: UUID | None = None
+    try:
+        async with services.db.write(platform) as scope:
+            row = await scope.first(_TAKE, {"platform": platform, "aside": aside})
+            if row is None:
+                return False
+            seller = row.seller_id
+            await fee_invoice.issue(scope, SellerId(row.seller_id), row.currency, Month(row.month))
+            done = {"month": row.month, "seller": row.seller_id, "currency": row.currency}
+            await scope.run(_DONE, {"platform": platform, "now": scope.now, **done})
+    except Unavailable:
+        raise
+    except Exception as defect:
+        if seller is None:
+            raise
+        log.error("fee invoice not issued", seller=public_id("seller", seller), error=told(defect))
+        aside.append(seller)
     return True
