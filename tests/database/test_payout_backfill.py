@@ -31,7 +31,7 @@ async def old_rows(connection: asyncpg.Connection, table: str, *rows: dict[str, 
     await connection.execute("set session_replication_role = replica")
     for row in rows:
         places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-        await connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())  # noqa: S608
+        await connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())
     await connection.execute("set session_replication_role = origin")
 
 
