@@ -16,14 +16,25 @@ _SHARED = re.compile(
     r"|worker: .* (prune|catch_up|refresh_rates)"
 )
 _SHARED_IN = "payout"
-#: What a sweep does when it comes before the news that it is there to replace, and rates that no saga needs.
+#: What a sweep does when it comes before the news that it is there to replace, and what no saga needs: rates, and jobs
+#: that none is about.
 _BY_CHANCE = re.compile(
     r"payments\.resolve|\w+\.upkeep|rates\.|worker: .* (keep_up_\w+|resolve_payments|make_available)"
+    r"|reconciliation\.|payouts\.treasury|statements\.invoice_run|worker: .* (reconcile|issue_invoices)"
 )
 #: Of sagas that only go on where another ended otherwise: what is new in each.
 _TRANSFER = re.compile(r"interventions\.|payouts\.transfer|provider\.|worker: .* execute_transfers")
 _PAYOUT = re.compile(r"payouts\.upkeep|worker: .* keep_up_payouts")
-_NEW = {"refused": _TRANSFER, "retry": _TRANSFER, "abandon": _TRANSFER, "return": _PAYOUT}
+_DISPUTE = re.compile(r"disputes\.|worker: .* execute_disputes")
+_ANSWER = re.compile(r"disputes\.(answer|execute)\.")
+_NEW = {
+    "refused": _TRANSFER,
+    "retry": _TRANSFER,
+    "abandon": _TRANSFER,
+    "return": _PAYOUT,
+    "contest": _DISPUTE,
+    "accept": _ANSWER,
+}
 
 
 def of_saga(saga: str, reached: Iterable[str]) -> list[str]:

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.crash.town import Town
+from tests.disputes import court
 
+from marketbill.disputes.model import Answer
 from marketbill.ids import SellerId, public_id
 from marketbill.refunds import refund as refunds
 from marketbill.refunds.draft import LineDraft, RefundDraft
@@ -109,6 +111,46 @@ async def _refund(town: Town) -> None:
     assert await _count(town, "select count(*) from refund where status = 'SUCCEEDED'") == 1
     assert await _count(town, "select count(*) from reversal where status = 'DONE'") == 1
     assert [one["amount"] for one in (await town.market.stripe("refunds?limit=100"))["data"]] == [2000]
+
+
+async def _contest(town: Town) -> None:
+    """A dispute is answered with evidence and lost: what its sellers got of it comes back from their accounts."""
+    id, sealed = await _disputed(town, Answer.CONTESTING)
+    await town.do("disputeContest", "dispute { id }", key="contest-1", id=id, token=sealed)
+    await town.rest()
+    told = await town.database.fetchrow("select provider_dispute, submissions, answer from dispute")
+    assert told is not None
+    assert (told["submissions"], told["answer"]) == (1, "CONTESTED")
+    await town.machine.control(f"disputes/{told['provider_dispute']}/decide", {"outcome": "lost"})
+    await _lost(town)
+
+
+async def _accept(town: Town) -> None:
+    """A dispute is given up."""
+    id, sealed = await _disputed(town, Answer.ACCEPTING)
+    await town.do("disputeAccept", "dispute { id }", key="accept-1", id=id, token=sealed)
+    await _lost(town)
+    assert await town.database.fetchval("select answer from dispute") == "ACCEPTED"
+
+
+async def _disputed(town: Town, answer: Answer) -> tuple[str, str]:
+    """The buyer disputes a part of the sale, and something is said to it: the dispute's id, and the answer's token."""
+    paid = await town.database.fetchrow("select id, provider_charge from payment where reference = 'order-1'")
+    assert paid is not None
+    await town.machine.control(f"charges/{paid['provider_charge']}/dispute", {"amount": 2000})
+    await town.rest()
+    [row] = await court.disputes_of(town.market, paid["id"])
+    id = public_id("dispute", row.id)
+    pieces = [{"field": "uncategorized_text", "content": "It was delivered."}]
+    await town.do("disputeEvidenceAdd", "dispute { id }", key="evidence-1", id=id, pieces=pieces)
+    return id, await court.token(town.market, row, answer)
+
+
+async def _lost(town: Town) -> None:
+    await town.rest()
+    assert await _count(town, "select count(*) from dispute where status = 'LOST' and settle_since is null") == 1
+    assert await _count(town, "select count(*) from dispute_recovery where status = 'BOOKED'") == 1
+    assert await _count(town, "select count(*) from reversal where status = 'DONE'") == 2
 
 
 async def _refused(town: Town) -> None:
@@ -220,6 +262,8 @@ SAGAS = {
         Saga("sale", "account", _sale),
         Saga("payout", "sale", _payout),
         Saga("refund", "sale", _refund),
+        Saga("contest", "sale", _contest),
+        Saga("accept", "sale", _accept),
         Saga("buyer", "account", _buyer),
         Saga("refused", "account", _refused, leaves=("GAVE_UP",)),
         Saga("retry", "refused", _retry),

@@ -1,6 +1,7 @@
 """The books in a form that two runs of one story share: names instead of ids, no times, no order."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import orjson
 from sqlalchemy import select, text
 
 from marketbill.db import Scope
+from marketbill.disputes.model import dispute
 from marketbill.ids import public_id
 from marketbill.ledger import accounts
 from marketbill.payments.model import payment
@@ -29,6 +31,8 @@ _JOURNAL = text(
     group by e.id, e.key, e.kind, e.phase
     """
 )
+#: The provider's own ids, which are others in each run: of a payout that came back, of a movement of a dispute.
+_PROVIDER_ID = re.compile(":(po|txn)_[A-Za-z0-9_]+$")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ async def fingerprint(scope: Scope) -> Fingerprint:
     """Of the scope's platform: entries with their postings, balances, and where each object stands.
 
     A payment goes by its reference, a seller by his name, a transfer by both, a payout by seller, money and its turn
-    among equal ones; a refund and a reversal by their amount and what they are of.
+    among equal ones; a refund, a dispute and a reversal by their amount and what they are of.
     """
     sellers = await _rows(scope, seller)
     payments = await _rows(scope, payment)
@@ -64,9 +68,18 @@ async def fingerprint(scope: Scope) -> Fingerprint:
     refunds, reversals = await _rows(scope, refund), await _rows(scope, reversal)
     for row in refunds:
         names[row["id"]] = f"refund of {row['amount']} of {names[row['payment_id']]}"
+    disputes = await _rows(scope, dispute)
+    for row in disputes:
+        names[row["id"]] = f"dispute of {row['amount']} of {names[row['payment_id']]}"
     for row in reversals:
         names[row["id"]] = f"reversal of {row['amount']} of {names[row['transfer_id']]}"
-    moved = (("transfer", transfers), ("payout", payouts), ("refund", refunds), ("reversal", reversals))
+    moved = (
+        ("transfer", transfers),
+        ("payout", payouts),
+        ("refund", refunds),
+        ("dispute", disputes),
+        ("reversal", reversals),
+    )
     public = {
         public_id(kind, row["id"]): names[row["id"]]
         for kind, rows in (("seller", sellers), ("payment", payments), *moved)
@@ -97,9 +110,8 @@ def _plain(public: Mapping[str, str]) -> Any:
 
 
 def _key(key: str, public: Mapping[str, str]) -> str:
-    """An entry's key with names; of a payout that came back, without the provider's own id for it."""
-    named = _named(key, public)
-    return named.rpartition(":")[0] if ":po_" in named else named
+    """An entry's key with names, without the provider's own ids."""
+    return _PROVIDER_ID.sub("", _named(key, public))
 
 
 def _named(words: str, public: Mapping[str, str]) -> str:
