@@ -14,6 +14,7 @@ from marketbill.payments.model import PaymentStatus
 from marketbill.payouts.model import PayoutStatus, ReversalStatus, TransferStatus
 from marketbill.provider.model import IntentStatus
 from marketbill.provider.objects import CapabilityState
+from marketbill.recovery.model import WriteOffStatus
 from marketbill.refunds.model import RefundStatus
 from marketbill.rules.disputes import DisputeStatus
 
@@ -27,6 +28,7 @@ NAMES = {
     "seller": set(CapabilityState),
     "request": set(IntentStatus),
     "correction": set(CorrectionStatus),
+    "write-off": set(WriteOffStatus),
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.recovery.causes import approve, begin, debts, refund
 
 from marketbill.actor import Actor
 from marketbill.errors import InvalidInput, NotFound, SellerNotAllowed, StateConflict
+from marketbill.health.findings import Finding, count_late, name_late
+from marketbill.health.waits import Kind
 from marketbill.ids import public_id
 from marketbill.payouts.model import debt
 from marketbill.reconciliation.check import Verdict
@@ -249,6 +252,49 @@ async def test_the_proof_names_a_debt_that_the_books_do_not_know(market: Market)
         ("debts", "27.26", "27.27"),
         ("debt", "27.26", "27.27"),
     ]
+
+
+async def found(market: Market, kind: Kind, *, later: timedelta) -> list[Finding]:
+    """What is told of once that long has gone by, and no clock is moved."""
+    async with market.machine.services.db.system() as scope:
+        scope.now += later
+        counted = [one for one in await count_late(scope) if one.kind is kind]
+    async with market.machine.services.db.read(market.platform) as scope:
+        scope.now += later
+        named = await name_late(scope, {kind})
+    assert sum(one.number for one in counted) == len(named)
+    return named
+
+
+async def test_a_write_off_that_nobody_decides_is_told_of_after_two_days(market: Market) -> None:
+    services = market.machine.services
+    id = await in_debt(market, 2727)
+    made = await write_off.propose(services, market.operator, idempotency_key="w1", debt_id=id, reason="gone")
+    waiting = Kind.WRITE_OFF_WAITING
+    assert await found(market, waiting, later=timedelta(days=2, minutes=-5)) == []
+    [one] = await found(market, waiting, later=timedelta(days=2))
+    assert (one.id, one.why) == (public_id("write-off", made.id), "gone")
+    assert "27.27 EUR" in one.what
+    await write_off.reject(
+        services, other(market), idempotency_key="w2", id=public_id("write-off", made.id), reason="x"
+    )
+    assert await found(market, waiting, later=timedelta(days=3)) == []
+
+
+async def test_who_owes_more_than_the_limit_is_told_of_after_a_day(market: Market) -> None:
+    days = [(Step.NETTING, 0), (Step.SUSPENSION, 60)]
+    for key, limit in (("p1", 5000), ("p2", 2726)):
+        await policy.publish(
+            market.machine.services, market.operator, idempotency_key=key, steps=days, limits={"EUR": limit}
+        )
+    await in_debt(market, 2727)
+    above = Kind.DEBT_ABOVE_LIMIT
+    assert await found(market, above, later=timedelta(hours=23)) == []
+    [one] = await found(market, above, later=timedelta(days=1))
+    assert (one.id, one.why) == (market.seller_id("B"), "above the limit of 2726 (minor units)")
+    assert "27.27 EUR" in one.what
+    await pay(market, 1)
+    assert await found(market, above, later=timedelta(days=1)) == []
 
 
 async def test_a_write_off_that_is_rejected_leaves_the_debt(market: Market) -> None:

@@ -42,6 +42,8 @@ class Kind(StrEnum):
     CORRECTION_WAITING = "correction_waiting"
     DRIFT_OPEN = "drift_open"
     NOT_RECONCILED = "not_reconciled"
+    WRITE_OFF_WAITING = "write_off_waiting"
+    DEBT_ABOVE_LIMIT = "debt_above_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,5 +439,35 @@ WAITS: dict[Kind, Wait] = {
         detail="w.platform_id as id, 'compared up to '"
         " || coalesce(to_char(c.fresh_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'nowhere') as about,"
         f" c.error as why, null as attempts, {_NO_MONEY}",
+    ),
+    Kind.WRITE_OFF_WAITING: Wait(
+        words="write-offs that wait for a second person",
+        table="write_off w",
+        condition="w.status = 'PROPOSED'",
+        since="w.proposed_at",
+        limit=timedelta(days=2),
+        swept_by="an operator, another than who proposed it",
+        to_do="another person decides: writeOffApprove or writeOffReject of {id}",
+        noun="write-off",
+        detail="w.id, 'asked for by ' || w.proposed_by as about, w.reason as why, null as attempts, w.amount,"
+        " w.currency, null as subject",
+    ),
+    Kind.DEBT_ABOVE_LIMIT: Wait(
+        words="sellers who owe more than the platform's limit",
+        # Of the ladder that counts, the newest; few sellers owe anything.
+        table="(select d.platform_id, d.seller_id, d.currency, min(d.created_at) as since,"
+        " cast(sum(d.remaining) as bigint) as amount, p.most from debt d join lateral ("
+        " select cast(y.limits ->> d.currency as bigint) as most from debt_policy y"
+        " where y.platform_id = d.platform_id order by y.version desc limit 1) p on true"
+        " where d.remaining > 0 group by d.platform_id, d.seller_id, d.currency, p.most"
+        " having sum(d.remaining) > p.most) w",
+        condition="true",
+        since="w.since",
+        limit=timedelta(days=1),
+        swept_by="keep_up_debts suspends the seller; new sales and what he pays lower it",
+        to_do="collect it (debtPaymentRecord), propose a write-off, or raise the limit (debtPolicyPublish)",
+        noun="seller",
+        detail="w.seller_id as id, 'owes' as about, 'above the limit of ' || w.most || ' (minor units)' as why,"
+        " null as attempts, w.amount, w.currency, null as subject",
     ),
 }
