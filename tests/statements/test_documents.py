@@ -13,7 +13,7 @@ from tests.market.fixtures import WORKED_LINES, worked_sellers
 from tests.market.market import Market
 
 from marketbill.db import Database, WriteScope
-from marketbill.errors import InvalidInput, NotFound
+from marketbill.errors import InvalidInput, NotFound, StateConflict
 from marketbill.ids import SellerId, new_id, public_id
 from marketbill.ledger import chart
 from marketbill.ledger.journal import JournalEntry, Posting, Source, post_all
@@ -134,6 +134,22 @@ async def test_what_cannot_be_issued(market: Market) -> None:
         await issue(market.seller_id("A"), at, at - DAY)
     with pytest.raises(NotFound):
         await issue(public_id("seller", new_id()), at - DAY, at)
+
+
+async def test_issued_periods_do_not_overlap(market: Market) -> None:
+    await market.seller("A", onboard=None)
+    at, services = await now(market), market.machine.services
+
+    async def issue(start: datetime, end: datetime) -> Any:
+        draft = IssueDraft(market.seller_id("A"), EUR, start, end)
+        return await issued.issue(services, market.operator, idempotency_key=market.machine.key(), draft=draft)
+
+    middle = await issue(at - 20 * DAY, at - 10 * DAY)
+    for start, end in ((25, 15), (15, 5), (18, 12), (30, 1)):
+        with pytest.raises(StateConflict, match=middle.number):
+            await issue(at - start * DAY, at - end * DAY)
+    await issue(at - 30 * DAY, at - 20 * DAY)
+    await issue(at - 10 * DAY, at - 5 * DAY)
 
 
 async def test_ten_who_issue_the_same_period_get_one_statement(market: Market) -> None:

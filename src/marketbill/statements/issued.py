@@ -14,7 +14,7 @@ from sqlalchemy import Row, bindparam, insert, select
 
 from marketbill.actor import Actor
 from marketbill.db import Scope
-from marketbill.errors import InvalidInput, NotFound
+from marketbill.errors import InvalidInput, NotFound, StateConflict
 from marketbill.idempotency import keys as idempotency
 from marketbill.ids import SellerId, new_id, parse_id, public_id
 from marketbill.ledger.balances import watermark
@@ -38,6 +38,18 @@ from marketbill.statements.statement import statement
 KIND = "ST"
 
 _OF_PLATFORM = issued_statement.c.platform_id == bindparam("platform")
+_OVERLAPPING = (
+    select(issued_statement)
+    .where(
+        issued_statement.c.platform_id == bindparam("platform"),
+        issued_statement.c.seller_id == bindparam("seller"),
+        issued_statement.c.currency == bindparam("currency"),
+        issued_statement.c.period_start < bindparam("end"),
+        issued_statement.c.period_end > bindparam("start"),
+    )
+    .order_by(issued_statement.c.period_start)
+    .limit(1)
+)
 _SAME = select(issued_statement).where(
     _OF_PLATFORM,
     issued_statement.c.seller_id == bindparam("seller"),
@@ -71,7 +83,8 @@ class IssueDraft:
 async def issue(services: Services, actor: Actor, *, idempotency_key: str, draft: IssueDraft) -> Row[Any]:
     """Gives the statement of a period that is over its number; the same one when it was issued before.
 
-    Raises NotFound, UnknownCurrency, InvalidInput for a period that does not run forward or is not over.
+    Raises NotFound, UnknownCurrency, InvalidInput for a period that does not run forward or is not over, StateConflict
+    for one that overlaps another statement's.
     """
     platform = tenant(actor)
     exponent(draft.currency, path=("currency",))
@@ -97,6 +110,9 @@ async def issue(services: Services, actor: Actor, *, idempotency_key: str, draft
         if row is not None:
             await idempotency.finish(scope, claim, {"id": public_id("statement", row.id)})
             return row
+        overlapping = await scope.first(_OVERLAPPING, values)
+        if overlapping is not None:
+            raise _overlaps(overlapping)
         own, of = await parties(scope, seller)
         entity, issuer = await numbers.issuer_for(scope, own, of.country)
         told = await statement(scope, **period, known=await watermark(scope), limit=1)
@@ -126,6 +142,16 @@ async def issue(services: Services, actor: Actor, *, idempotency_key: str, draft
         )
         await idempotency.finish(scope, claim, {"id": public_id("statement", id)})
         return await by_id(scope, actor, public_id("statement", id))
+
+
+def _overlaps(issued: Row[Any]) -> StateConflict:
+    """Statements follow one another: the closing of one is the opening of the next, and nothing is told twice."""
+    since, until = issued.period_start.isoformat(), issued.period_end.isoformat()
+    return StateConflict(
+        f"Statement {issued.number} tells of {since} to {until} already: issue a period before or after it.",
+        current_state="ISSUED",
+        path=("period",),
+    )
 
 
 async def document_of(read: Read, row: Row[Any]) -> StatementDocument:
