@@ -16,11 +16,9 @@ _SHARED = re.compile(
     r"|worker: .* (prune|catch_up|refresh_rates)"
 )
 _SHARED_IN = "payout"
-#: What a sweep does when it comes before the news that it is there to replace, and what no saga needs: rates, and jobs
-#: that none is about.
+#: What a sweep does when it comes before the news that it is there to replace, and rates that no saga needs.
 _BY_CHANCE = re.compile(
     r"payments\.resolve|\w+\.upkeep|rates\.|worker: .* (keep_up_\w+|resolve_payments|make_available)"
-    r"|reconciliation\.|payouts\.treasury|statements\.invoice_run|worker: .* (reconcile|issue_invoices)"
 )
 #: Of sagas that only go on where another ended otherwise: what is new in each.
 _TRANSFER = re.compile(r"interventions\.|payouts\.transfer|provider\.|worker: .* execute_transfers")
