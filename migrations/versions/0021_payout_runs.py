@@ -201,6 +201,17 @@ create table bank_file (
 );
 select marketbill_protect('bank_file', 'select, insert');
 
+create table float_short (
+  platform_id uuid not null references platform,
+  currency varchar(3) not null,
+  short bigint not null check (short >= 0),
+  since timestamptz,
+  primary key (platform_id, currency),
+  check ((short > 0) = (since is not null))
+);
+select marketbill_protect('float_short', 'select, insert, update');
+select marketbill_expose('float_short', 'select (platform_id, since)');
+
 create table bank_result (
   platform_id uuid not null,
   id uuid not null,

@@ -52,7 +52,7 @@ def test_every_wait_watches_a_state_and_says_what_to_do() -> None:
         assert wait.swept_by, kind
         assert wait.to_do, kind
         assert timedelta(0) <= wait.limit <= timedelta(days=60), kind
-        assert wait.noun in {"event", "account", *PREFIX}, kind
+        assert wait.noun in {"event", "account", "float", *PREFIX}, kind
 
 
 @pytest.mark.parametrize("everything", [False, True])

@@ -11,6 +11,8 @@ from tests.market.market import Market
 from tests.payouts.purse import bank_account
 
 from marketbill.errors import InvalidInput, NotFound
+from marketbill.health.examination import examine
+from marketbill.health.states import Kind
 from marketbill.ids import new_id
 from marketbill.ledger.journal import Source
 from marketbill.payouts import forecast, items, run, schedule
@@ -177,3 +179,26 @@ def test_the_float_is_short_where_it_is_lowest() -> None:
     )
     assert found == [Float("EUR", 1000, 2500, 3000, -1500, now), Float("USD", 5, 0, 0, 5, now)]
     assert found[0].short == 1500
+
+
+async def test_a_float_that_will_not_do_is_an_alarm_until_it_does(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10.00 there, 25.00 asked for today: 15.00 lack, until as much comes."""
+    services, at = market.machine.services, datetime(2026, 4, 1, tzinfo=UTC)
+
+    async def told(have: int) -> list[tuple[str, str]]:
+        async def of(_: Any) -> list[Float]:
+            return forecast.forecast({"EUR": have}, [Movement("EUR", at, -2500, "transfers")], at)
+
+        monkeypatch.setattr(forecast, "of", of)
+        for _ in range(2):
+            await forecast.watch(services, market.platform)
+        found = await examine(services.db, [market.platform])
+        return [(one.what, one.to_do) for one in found if one.kind == Kind.FLOAT_SHORT]
+
+    what_to_do = "top up the platform's balance in EUR at the provider"
+    assert await told(2500) == []
+    assert await told(1000) == [("float short by 15.00 EUR", what_to_do)]
+    assert await told(1200) == [("float short by 13.00 EUR", what_to_do)]
+    assert await told(2500) == []

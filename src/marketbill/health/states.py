@@ -57,6 +57,7 @@ STATES: tuple[State, ...] = (
     State("payout", "FAILED", final=True),
     State("payout", "CANCELED", final=True),
     State("payout", "REFUSED", final=True),
+    State("float", "SHORT", (Kind.FLOAT_SHORT,)),
     State("refund", "RECOVERING", (Kind.REFUND_RECOVERING,)),
     State("refund", "SENDING", _REQUESTS),
     State("refund", "PENDING", (Kind.REFUND_UNDER_WAY,)),

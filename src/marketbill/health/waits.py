@@ -24,6 +24,7 @@ class Kind(StrEnum):
     TRANSFER_HELD = "transfer_held"
     TRANSFER_REFUSED = "transfer_refused"
     PAYOUT_UNDER_WAY = "payout_under_way"
+    FLOAT_SHORT = "float_short"
     REFUND_RECOVERING = "refund_recovering"
     REFUND_UNDER_WAY = "refund_under_way"
     REFUND_FAILED = "refund_failed"
@@ -223,6 +224,18 @@ WAITS: dict[Kind, Wait] = {
         noun="payout",
         detail=_TO_SELLER,
         joins=_OF_SELLER,
+    ),
+    Kind.FLOAT_SHORT: Wait(
+        words="currencies in which the next days ask for more than the platform has at the provider",
+        table="float_short w",
+        condition="w.since is not null",
+        since="w.since",
+        limit=timedelta(0),
+        swept_by="keep_up_treasury, every ten minutes",
+        to_do="top up the platform's balance in {id} at the provider",
+        noun="float",
+        detail="w.currency as id, 'short by' as about, 'transfers from the platform''s own balance and refunds' as why,"
+        " null as attempts, w.short as amount, w.currency, null as subject",
     ),
     Kind.REFUND_RECOVERING: Wait(
         words="refunds that wait for what is taken back from sellers",

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 
 from marketbill.db import Scope
+from marketbill.ids import PlatformId
 from marketbill.ledger import chart
+from marketbill.payouts.model import float_short
 from marketbill.prepared import prepared
+from marketbill.services import Services
 
 #: Days that are looked ahead.
 DAYS_MAX = 14
@@ -74,6 +77,13 @@ _AVAILABLE = prepared(
         " where platform_id = :platform and code = :code"
     )
 )
+_KEEP = text(
+    """
+    insert into float_short (platform_id, currency, short, since) values (:platform, :currency, :short, :now)
+    on conflict (platform_id, currency) do update set short = excluded.short,
+      since = coalesce(float_short.since, excluded.since)
+    """
+)
 
 
 def forecast(available: dict[str, int], movements: Sequence[Movement], now: datetime) -> list[Float]:
@@ -110,3 +120,18 @@ async def of(scope: Scope, *, days: int = 7) -> list[Float]:
     held = await scope.rows(_AVAILABLE, {"platform": scope.platform, "code": chart.PSP_AVAILABLE.pattern})
     available = {row.currency: row.available for row in held}
     return forecast(available, movements, scope.now)
+
+
+async def watch(services: Services, platform: PlatformId) -> None:
+    """Keeps where the next days ask for more than there is, for the alarms; safe to run in many workers at once."""
+    async with services.db.read(platform) as scope:
+        short = {one.currency: one.short for one in await of(scope) if one.short}
+        mine = (float_short.c.platform_id == platform) & (float_short.c.short > 0)
+        rows = await scope.rows(select(float_short).where(mine))
+    if short == {row.currency: row.short for row in rows}:
+        return
+    async with services.db.write(platform) as scope:
+        over = mine & float_short.c.currency.not_in(list(short))
+        await scope.run(update(float_short).where(over).values(short=0, since=None))
+        for currency, amount in sorted(short.items()):
+            await scope.run(_KEEP, {"platform": platform, "currency": currency, "short": amount, "now": scope.now})

@@ -321,6 +321,17 @@ bank_file = Table(
 )
 """An order to the bank (ISO 20022 pain.001) for payouts of the BANK rail: the file as it was made, sealed."""
 
+float_short = Table(
+    "float_short",
+    metadata,
+    platform_key(),
+    Column("currency", Currency, primary_key=True),
+    Column("short", BigInteger, nullable=False),
+    Column("since", Instant),
+)
+"""By how much the platform's balance at the provider will not do in the next days, as the last forecast had it, and
+since when; 0 where it does."""
+
 bank_result = Table(
     "bank_result",
     metadata,

@@ -13,6 +13,7 @@ from marketbill.events import outbox
 from marketbill.ids import PlatformId, derived_id
 from marketbill.ledger import chart, journal
 from marketbill.ledger.journal import JournalEntry, Posting, Source
+from marketbill.payouts import forecast
 from marketbill.platforms.credentials import provider_of
 from marketbill.provider.objects import BalanceTransaction
 from marketbill.services import Services
@@ -50,7 +51,8 @@ async def money_moved(scope: WriteScope) -> None:
 
 
 async def keep_up_treasury(services: Services, platform: PlatformId) -> None:
-    """Books what moved and is not booked yet; safe to run in many workers at once."""
+    """Books what moved and is not booked yet, and looks whether what is there will do; safe to run in many workers at
+    once."""
     async with services.db.read(platform) as scope:
         provider, now = await provider_of(services, scope), scope.now
     for type_ in _KINDS:
@@ -59,6 +61,7 @@ async def keep_up_treasury(services: Services, platform: PlatformId) -> None:
         if own:
             async with services.db.write(platform) as scope:
                 await journal.post_all(scope, [_entry(scope, one) for one in reversed(own)])
+    await forecast.watch(services, platform)
 
 
 def _is_of_a_dispute(one: BalanceTransaction) -> bool:
