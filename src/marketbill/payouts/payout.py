@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, select, update
 
 from marketbill.db import Scope, WriteScope
 from marketbill.errors import InsufficientFunds, NotFound, StateConflict
 from marketbill.events import outbox
-from marketbill.ids import PayoutId, PlatformId, SellerId, public_id
+from marketbill.ids import PayoutId, PlatformId, SellerId, parse_id, public_id
 from marketbill.ledger import journal
 from marketbill.ledger.journal import JournalEntry
 from marketbill.payouts import booking, instant, lines, pauses
@@ -40,6 +40,11 @@ _LOCK = (
     )
     .where(_ONE)
     .with_for_update(of=payout)
+)
+_MADE = select(payout.c.provider_payout).where(
+    payout.c.platform_id == bindparam("platform"),
+    payout.c.id == bindparam("ids", type_=ARRAY(Uuid)).any_(),
+    payout.c.provider_payout.is_not(None),
 )
 _FROM_PROVIDER = {
     "pending": PayoutStatus.CREATED,
@@ -76,6 +81,20 @@ async def execute_payouts(services: Services, platform: PlatformId) -> None:
             return
     async with services.db.write(platform) as scope:
         await outbox.enqueue(scope, "execute_payouts", str(platform))
+
+
+async def are_known(scope: Scope, made: Collection[tuple[str, str]]) -> set[str]:
+    """Of payouts by our public ids and the provider's: the provider's ids of those that we know to be made."""
+    ids = [id for public, _ in made if (id := _id_or_none(public)) is not None]
+    rows = await scope.rows(_MADE, {"platform": scope.platform, "ids": ids}) if ids else ()
+    return {row.provider_payout for row in rows}
+
+
+def _id_or_none(public: str) -> UUID | None:
+    try:
+        return parse_id("payout", public)
+    except NotFound:
+        return None
 
 
 async def apply(scope: WriteScope, id: PayoutId, told: Payout, *, account: str) -> None:

@@ -8,7 +8,7 @@ event waits alone with its error; only when the provider is away do they wait to
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeGuard
 
@@ -160,6 +160,7 @@ async def _postpone(services: Services, platform: PlatformId, events: Sequence[S
 
 async def _apply(services: Services, platform: PlatformId, provider: Provider, events: Sequence[StoredEvent]) -> None:
     told = [_Told(event, fact_of(parse_event(event.raw))) for event in events]
+    told = await _without_old_news(services, platform, told)
     facts = [item.fact for item in told]
     read = await _read(provider, told)
     disputes = await disputed.read(provider, facts)
@@ -204,6 +205,22 @@ async def _apply(services: Services, platform: PlatformId, provider: Provider, e
     await charging.record_taken(services, platform, late)
     if any(isinstance(fact, FundsAvailable) for fact in facts):
         await settle.funds_available(services, platform)
+
+
+async def _without_old_news(services: Services, platform: PlatformId, told: Sequence[_Told]) -> list[_Told]:
+    """Without the making of payouts that we know to be made: nearly all, and each would be read from the provider."""
+    begun = [(fact.payout, fact.payout_id) for item in told if _is_begun(fact := item.fact) and fact.payout]
+    if not begun:
+        return list(told)
+    async with services.db.read(platform) as scope:
+        known = await payouts.are_known(scope, begun)
+    return [
+        replace(item, fact=None) if _is_begun(item.fact) and item.fact.payout_id in known else item for item in told
+    ]
+
+
+def _is_begun(fact: Fact | None) -> TypeGuard[PayoutChanged]:
+    return isinstance(fact, PayoutChanged) and fact.begun
 
 
 def _charges(told: Sequence[_Told], read: _Read) -> list[ChargeFact]:

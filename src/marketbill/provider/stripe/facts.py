@@ -65,11 +65,13 @@ class AccountChanged:
 
 @dataclass(frozen=True, slots=True)
 class PayoutChanged:
-    """A seller's payout is in another state: read it from the provider. `intent_key` names the intent that made it."""
+    """A seller's payout is in another state: read it from the provider. `payout` is our own public id of it; `begun`
+    when it was only made, which whoever asked for it was told already, unless his answer was lost."""
 
     account_id: str
     payout_id: str
     payout: str | None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +215,10 @@ def _fact(event: ProviderEvent) -> Fact | None:
         ):
             changed = event.type.startswith("account.external_account.") and thing.get("status") != "errored"
             return AccountChanged(_checked("account", event.account), changed) if event.account else None
-        case "payout.created":
-            return None  # whoever asked for it is told by the answer; the look-up finds it where that was lost
         case name if name.startswith("payout.") and event.account:
             payout = text_or_none(part(thing, "metadata"), "marketbill_payout")
-            return PayoutChanged(_checked("account", event.account), _id(thing), payout)
+            begun = event.type == "payout.created"
+            return PayoutChanged(_checked("account", event.account), _id(thing), payout, begun)
     return None
 
 
