@@ -16,6 +16,8 @@ import signal
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -179,8 +181,8 @@ async def night(stack: Stack, owner: asyncpg.Connection, platform: PlatformId, *
         payouts_per_s=round(sellers / sent_s, 1),
         paid_twice=sum(1 for number, _ in by_account.values() if number > 1),
         cents=sum(amount for _, amount in by_account.values()),
-        lines_differ=await owner.fetchval(_DIFFER),
-        refused_by_limits=await owner.fetchval("select count(*) from provider_attempt where code = 'rate_limit'"),
+        lines_differ=await owner.fetchval(_DIFFER) or 0,
+        refused_by_limits=await owner.fetchval("select count(*) from provider_attempt where code = 'rate_limit'") or 0,
         memory_mib=round(resident_mib([os.getpid()])),
     )
 
@@ -209,16 +211,23 @@ async def _at_provider(state: Path) -> dict[str, tuple[int, int]]:
         return {account: (number, amount) for account, number, amount in rows}
 
 
-async def go_through(folder: Path, *, sellers: int, kill: bool) -> Night:
+@contextmanager
+def running(folder: Path) -> Iterator[Stack]:
+    """The machine of this folder, ended afterwards."""
     with Stack(folder, api_port=0, sandbox_port=0, report=lambda _: None) as stack:
+        yield stack
+
+
+async def go_through(folder: Path, *, sellers: int, kill: bool) -> Night:
+    with running(folder) as stack:
         market = await prepare(stack)
         owner = await admin(stack)
         platform, like = parse_id("platform", market.platform), parse_id("seller", market.sellers["A"])
-        prototype = await owner.fetchval("select provider_account from seller where id = $1", like)
+        prototype = str(await owner.fetchval("select provider_account from seller where id = $1", like))
         await owner.close()
     accounts = [f"acct_1night{place:012d}" for place in range(sellers)]
     clone_accounts(folder / "sandbox.db", prototype, accounts)
-    with Stack(folder, api_port=0, sandbox_port=0, report=lambda _: None) as stack:
+    with running(folder) as stack:
         owner = await admin(stack)
         db = Database(stack.environment["DATABASE_URL"])
         await clone_sellers(db, owner, PlatformId(platform), like, accounts)

@@ -75,6 +75,7 @@ REFUSALS = [
     errors.ProviderUnavailable("x"),
     errors.ProviderNotConnected(),
     errors.LimitExceeded("x"),
+    errors.PreviewStale(),
     errors.Unavailable("x"),
 ]
 

@@ -111,12 +111,12 @@ async def test_who_pays_his_debts_may_sell_again(market: Market) -> None:
     before = await market.sale(market.line("B", 2000))
     await market.machine.advance(days=8)
     [first] = [one.remaining for one in await rows(market, select(debt))]
-    assert first == 3599 - (2000 - 230)  # A sale of 20.00, less 10 % and 0.30.
+    assert first == 3599 - (2000 - 230 - 48)  # A sale of 20.00, less 10 % and 0.30, and the tax of 21 % on that.
     assert await market.transfers(before) == []
     await market.machine.advance(days=60)
     assert await suspensions(market) == [("DEBT", "marketbill", None)]
 
-    await pay(market, 1828)
+    await pay(market, 1876)
     await market.machine.quiet()
     assert (await market.seller_row("B")).suspended
     await pay(market, 1, "NL-2")

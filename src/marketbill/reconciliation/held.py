@@ -45,7 +45,8 @@ async def prove_held(scope: ReadScope) -> list[Check]:
                         continue
                     subject = f"{public_id('seller', seller)} {heap.place} {heap.currency}"
                     amount = decimal_text(heap.amount, heap.currency)
-                    small = heap.place is Place.PAYABLE and not transferable_part(heap.amount, heap.currency)
+                    # Of each share a remainder may stay that the provider cannot transfer, in some currencies.
+                    small = heap.place is Place.PAYABLE and not transferable_part(1, heap.currency)
                     if small or await scope.scalar(_CORRECTED, {**named, "seller": seller}):
                         found.append(warning("money booked otherwise", subject, amount))
                     else:

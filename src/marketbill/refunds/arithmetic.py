@@ -367,7 +367,7 @@ def _spread(sale: Sale, amount: int, terms: FeesReturned | None) -> list[tuple[i
     rests = {str(i): rest(line, sale.states[i], terms) for i, line in enumerate(sale.lines)}
     most = sum(rests.values())
     if amount > most:
-        raise AboveRest(line_id="all", wanted=amount, rest=most, path=("amount",))
+        raise AboveRest(wanted=amount, rest=most, path=("amount",))
     shares = allocate(amount, {f"{int(key):06}": value for key, value in rests.items()})
     return [
         (int(key), give(sale.lines[int(key)], sale.states[int(key)], share, terms))
